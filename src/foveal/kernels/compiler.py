@@ -1,0 +1,183 @@
+"""The loops around the tiles: Python functions that Numba turns into machine code, kept on disk.
+
+A kernel is called with a pointer to its argument block, the address of its task counter and the number of the thread. Blocks are records of addresses and sizes (`block`), so that a kernel reads `a.rows`, not
+`a[7]`, and a plan can print them. Numba's own cache knows only the file that a function stands in; `_Locator` stamps
+the compiled code with the contents of this whole package, so that a change in one file is never run as its old self.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import carray, float32, int64, njit, types, uint8
+from numba.core import caching
+from numba.core.ccallback import CFunc
+from numba.np.numpy_support import from_dtype
+from numpy.typing import NDArray
+
+from foveal._files import cache_folder
+from foveal.kernels.intrinsics import f32_pointer, fetch_add, i64_pointer, u8_pointer
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
+_compiled: list[str] = []
+
+
+def compiled() -> list[str]:
+    """Return the names of the functions this process compiled instead of finding them in the cache."""
+    return list(_compiled)
+
+
+@functools.cache
+def _stamp() -> str:
+    """Return a digest of every source file of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+class _Locator(caching._CacheLocator):  # type: ignore[misc]
+    """Where Numba keeps the code of a function of this package: a folder per state of the sources."""
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        self._line = py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return str(cache_folder() / "kernels" / _stamp())
+
+    def get_source_stamp(self) -> str:
+        return _stamp()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator | None:
+        self = cls(py_func)
+        try:
+            self.ensure_cache_path()
+        except OSError:  # a cache that cannot be written only costs time
+            return None
+        return self
+
+
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = [_Locator]  # noqa: RUF012
+
+
+class _Cache(caching.FunctionCache):  # type: ignore[misc]
+    _impl_class = _Implementation
+
+    def save_overload(self, sig, data):
+        _compiled.append(self._name)
+        super().save_overload(sig, data)
+
+
+def _cache(function: Callable[..., Any]) -> Any:
+    try:
+        return _Cache(function)
+    except RuntimeError:  # no folder can be written: compile in every process
+        return caching.NullCache()
+
+
+class Kernel:
+    """A compiled loop and the layout of its argument block.
+
+    Attributes
+    ----------
+    name : str
+        The name of the Python function.
+    fields : numpy.dtype
+        The argument block: int64 addresses, counts and strides; float64 where a name says so.
+    """
+
+    def __init__(self, function: Callable[..., None], fields: np.dtype[Any]) -> None:
+        self.name = function.__name__
+        self.fields = fields
+        self.function = function
+        self.__doc__ = inspect.getdoc(function)
+
+    @functools.cached_property
+    def address(self) -> int:
+        """The address of the machine code; the first use in the first process compiles it."""
+        arguments = (types.CPointer(from_dtype(self.fields)), types.int64, types.int64)
+        compiled = CFunc(self.function, (arguments, types.void), {}, {"error_model": "numpy"})
+        compiled._cache = _cache(self.function)
+        compiled.compile()
+        self._keep = compiled
+        address: int = compiled.address
+        return address
+
+    def block(self, **values: float) -> NDArray[np.void]:
+        """Return an argument block, every field given."""
+        names = self.fields.names or ()
+        if set(values) != set(names):
+            raise TypeError(f"{self.name}: arguments {sorted(set(values) ^ set(names))} are missing or unknown")
+        record = np.zeros(1, self.fields)
+        for name, value in values.items():
+            record[name] = value
+        return record
+
+
+def fields(integers: str, reals: str = "") -> np.dtype[Any]:
+    """Return the layout of an argument block with these names.
+
+    Examples
+    --------
+    >>> fields("x rows", "scale").names
+    ('x', 'rows', 'scale')
+    """
+    return np.dtype([(n, np.int64) for n in integers.split()] + [(n, np.float64) for n in reals.split()])
+
+
+def kernel(layout: np.dtype[Any]) -> Callable[[Callable[..., None]], Kernel]:
+    """Make a `Kernel` of a function (arguments, counter, thread) whose argument block has this layout."""
+    return lambda function: Kernel(function, layout)
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call; it is inlined into them and kept with them."""
+    return njit(error_model="numpy")(function)
+
+
+def cached(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls, without the GIL, and keep it on disk."""
+    dispatcher = njit(error_model="numpy", nogil=True)(function)
+    dispatcher._cache = _cache(function)
+    return dispatcher
+
+
+@helper
+def arguments(pointer):
+    """Read the argument block, by name."""
+    return carray(pointer, 1)[0]
+
+
+@helper
+def take(counter):
+    """Return the number of the next task. Which thread does a task changes nothing in its result."""
+    return fetch_add(counter, 1)
+
+
+@helper
+def floats(address, size):
+    """See memory as float32 values."""
+    return carray(f32_pointer(address), size, float32)
+
+
+@helper
+def bytes_(address, size):
+    """See memory as uint8 values."""
+    return carray(u8_pointer(address), size, uint8)
+
+
+@helper
+def integers(address, size):
+    """See memory as int64 values."""
+    return carray(i64_pointer(address), size, int64)

@@ -1,0 +1,185 @@
+"""The loops of the 2D convolution: forward, weight gradient, and the blocks fused with max pooling.
+
+x (N, H, W, C) and y (N, P, Q, K) are channels-last. A *tap* is a run of neighbouring floats of x that meets a run of
+rows of the packed filter: a kernel row of S*C floats, or, with dilation or groups, one pixel of C floats. The filter
+is packed in panels of the tile's width: (panel, tap, run, column).
+"""
+
+from __future__ import annotations
+
+from foveal.kernels.compiler import arguments, fields, floats, helper, integers, kernel, take
+from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+
+
+@helper
+def tile_rows(table, R, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, rows):
+    """Cover `rows` rows with tiles of nearly equal size, the larger ones first. Addresses in bytes, strides in floats."""
+    tiles = (rows + R - 1) // R
+    small = rows // tiles
+    more = rows - small * tiles
+    tile = integers(table, R + 1)
+    if more > 0:
+        call_outer(tile[small + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, more)
+        done = more * (small + 1)
+        x, init, y = x + 4 * done * xs, init + 4 * done * i_s, y + 4 * done * ys
+    if tiles > more:
+        call_outer(tile[small], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, tiles - more)
+
+
+PANELS = "w main last taps last_taps R T K width last_width panels channels lanes"
+
+
+@helper
+def panel(a, p):
+    """Return of panel p: tile table, tap table, byte offset of its filter, first channel, width, valid last lanes."""
+    channel = p * a.width
+    if p == a.panels - 1:
+        tail = a.channels - channel - a.last_width + a.lanes
+        return a.last, a.last_taps, a.w + 4 * a.T * a.K * channel, channel, a.last_width, tail
+    return a.main, a.taps, a.w + 4 * a.T * a.K * channel, channel, a.width, a.lanes
+
+
+@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n rows columns block {PANELS}", "floor"))
+def convolution_forward(args, counter, thread):
+    """y[n, p, q, :] = max(floor, bias + sum over taps); a task is a block of output rows of an image."""
+    a = arguments(args)
+    blocks = (a.rows + a.block - 1) // a.block
+    task = take(counter)
+    while task < a.n * blocks:
+        n, start = task // blocks, task % blocks * a.block
+        for p in range(a.panels):
+            table, taps, w, channel, width, tail = panel(a, p)
+            for row in range(start, min(start + a.block, a.rows)):
+                x = a.x + 4 * (n * a.x_image + row * a.x_row)
+                y = a.y + 4 * (n * a.y_image + row * a.y_row + channel)
+                tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K,
+                          a.bias + 4 * channel, 0, y, a.ys, a.floor, tail, a.columns)  # fmt: skip
+        task = take(counter)
+
+
+_POOL = "pool ph sh sw pooled_rows pooled_columns code code_image code_pixel scratch scratch_size"
+
+
+@kernel(fields(f"x x_image x_row xs bias y y_image ys n columns block {PANELS} {_POOL}", "floor"))
+def convolution_pool_forward(args, counter, thread):
+    """Convolution, bias, activation floor and max pooling in one pass; a task is a block of pooled rows of an image.
+
+    Only as many rows of the un-pooled map exist as a window is high: a ring in this thread's scratch, in L1.
+    """
+    a = arguments(args)
+    blocks = (a.pooled_rows + a.block - 1) // a.block
+    scratch = a.scratch + 4 * thread * a.scratch_size
+    ring = integers(scratch, a.ph)  # the addresses of a window's rows, in front of the rows themselves
+    none = -float("inf")
+    task = take(counter)
+    while task < a.n * blocks:
+        n, start = task // blocks, task % blocks * a.block
+        for p in range(a.panels):
+            table, taps, w, channel, width, tail = panel(a, p)
+            channels = width - a.lanes + tail
+            done = start * a.sh
+            for q in range(start, min(start + a.block, a.pooled_rows)):
+                done = max(done, q * a.sh)
+                while done < q * a.sh + a.ph:
+                    x = a.x + 4 * (n * a.x_image + done * a.x_row)
+                    y = scratch + 512 + 4 * (done % a.ph) * a.columns * width
+                    tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K,
+                              a.bias + 4 * channel, 0, y, width, none, a.lanes, a.columns)  # fmt: skip
+                    done += 1
+                for r in range(a.ph):
+                    ring[r] = scratch + 512 + 4 * ((q * a.sh + r) % a.ph) * a.columns * width
+                pixel = q * a.pooled_columns
+                call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, channels,
+                          a.y + 4 * (n * a.y_image + pixel * a.ys + channel), a.ys,
+                          a.code + n * a.code_image + pixel * a.code_pixel + channel, a.code_pixel, a.floor)  # fmt: skip
+        task = take(counter)
+
+
+@helper
+def add_weight_gradient(a, x, dy, dw, dys, rows, combination):
+    """Add the weight gradient of `rows` output rows to one (panel, tap) of dw: r = run, k = pixels, taps = rows."""
+    table, _, offset, channel, width, tail = panel(a, combination // a.T)
+    t = combination % a.T
+    to = dw + offset - a.w + 4 * t * a.K * width
+    tile_rows(table, a.R, x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows,
+              a.columns, to, width, to, width, -float("inf"), tail, a.K)  # fmt: skip
+
+
+@kernel(fields(f"x x_image x_row xs dy dy_image dy_row dys dw dw_size n parts groups rows columns block pixel_rows {PANELS}"))
+def convolution_weight_gradient(args, counter, thread):
+    """dw[part] = sum over the part's images of x (correlated with) dy.
+
+    A task is a part of the batch and a group of (panel, tap) combinations; the parts are added up in their order by
+    `reduction.sum_parts`, so the result does not depend on who computed which.
+    """
+    a = arguments(args)
+    combinations = a.panels * a.T
+    task = take(counter)
+    while task < a.parts * a.groups:
+        part, group = task // a.groups, task % a.groups
+        dw = a.dw + 4 * part * a.dw_size
+        first, stop = group * combinations // a.groups, (group + 1) * combinations // a.groups
+        for c in range(first, stop):
+            _, _, offset, _, width, _ = panel(a, c // a.T)
+            floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
+        for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
+            for row in range(0, a.rows, a.block):
+                x = a.x + 4 * (n * a.x_image + row * a.x_row)
+                dy = a.dy + 4 * (n * a.dy_image + row * a.dy_row)
+                for c in range(first, stop):
+                    add_weight_gradient(a, x, dy, dw, a.dys, min(a.block, a.rows - row), c)
+        task = take(counter)
+
+
+_UNPOOL = "unpool ph sh sw pooled_rows pooled_columns code code_image code_pixel scratch scratch_size dys"
+
+
+@kernel(fields(f"x x_image x_row xs dy dy_image dy_pixel dw dw_size db db_size n parts columns block pixel_rows {PANELS} {_UNPOOL}"))
+def convolution_pool_weight_gradient(args, counter, thread):
+    """dw[part] and db[part] straight from the pooled map's gradient; windows do not overlap.
+
+    The un-pooled gradient of a block of rows exists only in this thread's scratch, in L1. A task is a part of the
+    batch.
+    """
+    a = arguments(args)
+    scratch = a.scratch + 4 * thread * a.scratch_size
+    ring = integers(scratch, a.ph)
+    row_size = a.columns * a.dys
+    task = take(counter)
+    while task < a.parts:
+        dw, db = a.dw + 4 * task * a.dw_size, a.db + 4 * task * a.db_size
+        floats(dw, a.dw_size)[:] = 0
+        floats(db, a.db_size)[:] = 0
+        for n in range(task * a.n // a.parts, (task + 1) * a.n // a.parts):
+            for q in range(0, a.pooled_rows, a.block):
+                count = min(a.block, a.pooled_rows - q)
+                for i in range(count):
+                    for r in range(a.ph):
+                        ring[r] = scratch + 512 + 4 * (i * a.sh + r) * row_size
+                    pixel = (q + i) * a.pooled_columns
+                    call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
+                                a.dy + 4 * (n * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
+                                a.code + n * a.code_image + pixel * a.code_pixel, a.code_pixel, db)  # fmt: skip
+                x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
+                for c in range(a.panels * a.T):
+                    add_weight_gradient(a, x, scratch + 512, dw, a.dys, count * a.sh, c)
+        task = take(counter)
+
+
+@kernel(fields("dy dy_image dy_row dys columns rows n db db_size parts channels"))
+def bias_gradient(args, counter, thread):
+    """db[part, k] = sum over the part's images and all pixels of dy[..., k]; a task is a part."""
+    a = arguments(args)
+    task = take(counter)
+    while task < a.parts:
+        db = floats(a.db + 4 * task * a.db_size, a.db_size)
+        db[:] = 0
+        for n in range(task * a.n // a.parts, (task + 1) * a.n // a.parts):
+            for row in range(a.rows):
+                dy = floats(a.dy + 4 * (n * a.dy_image + row * a.dy_row), a.columns * a.dys)
+                for q in range(a.columns):
+                    for k in range(a.channels):
+                        db[k] += dy[q * a.dys + k]
+        task = take(counter)

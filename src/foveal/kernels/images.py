@@ -1,0 +1,74 @@
+"""From the users' arrays into channels-last maps and back: the only copies that a network makes of its input.
+
+Images are read row by row of the data set, in the order a batch asks for, so a shuffled batch is never gathered
+first, and uint8 pixels become float32 here.
+"""
+
+from __future__ import annotations
+
+from foveal.kernels.compiler import arguments, bytes_, fields, floats, helper, integers, kernel, take
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+_IMAGES = fields("source numbers y y_image y_row y_pixel n channels rows columns", "scale")
+
+
+@helper
+def spread(source, y, a, scale):
+    """Write one image (C, H, W), times `scale`, to channels-last memory."""
+    plane = a.rows * a.columns
+    for h in range(a.rows):
+        to = h * a.y_row
+        for c in range(a.channels):
+            start = c * plane + h * a.columns
+            if a.y_pixel == 1:
+                for w in range(a.columns):
+                    y[to + w] = source[start + w] * scale
+            else:
+                for w in range(a.columns):
+                    y[to + w * a.y_pixel + c] = source[start + w] * scale
+
+
+@helper
+def number(a, task):
+    """Return which image of the source is image number `task` of the batch."""
+    return integers(a.numbers, a.n)[task] if a.numbers else task
+
+
+@kernel(_IMAGES)
+def read_uint8(args, counter, thread):
+    """y[i] = scale * source[numbers[i]] for uint8 images (C, H, W); a task is an image."""
+    a = arguments(args)
+    size = a.channels * a.rows * a.columns
+    task = take(counter)
+    while task < a.n:
+        y = floats(a.y + 4 * task * a.y_image, a.y_image)
+        spread(bytes_(a.source + number(a, task) * size, size), y, a, a.scale)
+        task = take(counter)
+
+
+@kernel(_IMAGES)
+def read_float32(args, counter, thread):
+    """y[i] = scale * source[numbers[i]] for float32 images (C, H, W); a task is an image."""
+    a = arguments(args)
+    size = a.channels * a.rows * a.columns
+    task = take(counter)
+    while task < a.n:
+        y = floats(a.y + 4 * task * a.y_image, a.y_image)
+        spread(floats(a.source + 4 * number(a, task) * size, size), y, a, a.scale)
+        task = take(counter)
+
+
+@kernel(fields("x x_image x_row x_pixel target n channels rows columns"))
+def write_float32(args, counter, thread):
+    """target[i] = x[i], from channels-last memory to (C, H, W); a task is an image."""
+    a = arguments(args)
+    size = a.channels * a.rows * a.columns
+    task = take(counter)
+    while task < a.n:
+        x = floats(a.x + 4 * task * a.x_image, a.x_image)
+        target = floats(a.target + 4 * task * size, size)
+        for c in range(a.channels):
+            for h in range(a.rows):
+                for w in range(a.columns):
+                    target[(c * a.rows + h) * a.columns + w] = x[h * a.x_row + w * a.x_pixel + c]
+        task = take(counter)

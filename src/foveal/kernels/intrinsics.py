@@ -1,0 +1,168 @@
+"""The few instructions that Numba has no words for: calls by address, typed pointers, atomics.
+
+Addresses are plain integers throughout the kernels; here they become pointers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from foveal.kernels import pooltile
+from foveal.kernels.tile import I64, INNER, OUTER, signature
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+_INDEX = types.int64
+
+
+def _call(arguments: tuple[str, ...]) -> Any:
+    """Return the code generator of a call to a tile: the address, then the tile's arguments."""
+    kind = signature(arguments)
+
+    def generate(context, b, sig, args):
+        function = b.inttoptr(args[0], ir.PointerType())
+        values = [
+            b.inttoptr(value, wanted) if isinstance(wanted, ir.PointerType) else value
+            for value, wanted in zip(args[1:], kind.args, strict=True)
+        ]
+        function.type = kind.as_pointer()  # llvmlite reads the signature of a call from the pointer's type
+        b.call(function, values)
+        return context.get_dummy_value()
+
+    return generate
+
+
+def _tile_signature(arguments: tuple[str, ...]) -> Any:
+    return types.void(_INDEX, *(types.float32 if a == "floor" else _INDEX for a in arguments))
+
+
+@intrinsic
+def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, M):  # noqa: PLR0913
+    """Call an outer tile by its address; the arguments are those of `tile.OUTER`."""
+    return _tile_signature(OUTER), _call(OUTER)
+
+
+@intrinsic
+def call_inner(typing, tile, x, xs, w, ws, K, init, i_s, y, ys, floor, M):
+    """Call an inner tile by its address; the arguments are those of `tile.INNER`."""
+    return _tile_signature(INNER), _call(INNER)
+
+
+@intrinsic
+def call_pool(typing, tile, rows, xs, sx, n, channels, y, ys, code, cs, floor):
+    """Call a max-pooling row by its address; the arguments are those of `pooltile.FORWARD`."""
+    return _tile_signature(pooltile.FORWARD), _call(pooltile.FORWARD)
+
+
+@intrinsic
+def call_unpool(typing, tile, rows, ds, sd, n, channels, y, ys, code, cs, db):
+    """Call a max-unpooling row by its address; the arguments are those of `pooltile.BACKWARD`."""
+    return _tile_signature(pooltile.BACKWARD), _call(pooltile.BACKWARD)
+
+
+@intrinsic
+def call_kernel(typing, kernel, block, counter, thread):
+    """Call a kernel: the address of its argument block, of its task counter, and the number of this thread."""
+
+    def generate(context, b, sig, args):
+        kind = ir.FunctionType(ir.VoidType(), [I64] * 3)
+        function = b.inttoptr(args[0], ir.PointerType())
+        function.type = kind.as_pointer()
+        b.call(function, list(args[1:]))
+        return context.get_dummy_value()
+
+    return types.void(*[_INDEX] * 4), generate
+
+
+def _pointer(kind: Any) -> Any:
+    @intrinsic
+    def cast(typing, address):
+        def generate(context, b, sig, args):
+            return b.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+        return types.CPointer(kind)(_INDEX), generate
+
+    return cast
+
+
+f32_pointer = _pointer(types.float32)
+u8_pointer = _pointer(types.uint8)
+i64_pointer = _pointer(types.int64)
+f64_pointer = _pointer(types.float64)
+
+
+@intrinsic
+def fetch_add(typing, address, value):
+    """Add to the int64 at `address` atomically and return what was there before."""
+
+    def generate(context, b, sig, args):
+        pointer = b.inttoptr(args[0], I64.as_pointer())
+        return b.atomic_rmw("add", pointer, args[1], "seq_cst")
+
+    return _INDEX(_INDEX, _INDEX), generate
+
+
+@intrinsic
+def exchange(typing, address, value):
+    """Put `value` at `address` atomically and return what was there before."""
+
+    def generate(context, b, sig, args):
+        return b.atomic_rmw("xchg", b.inttoptr(args[0], I64.as_pointer()), args[1], "seq_cst")
+
+    return _INDEX(_INDEX, _INDEX), generate
+
+
+@intrinsic
+def compare_exchange(typing, address, expected, value):
+    """If the int64 at `address` is `expected` put `value` there, atomically; return what was there before."""
+
+    def generate(context, b, sig, args):
+        pointer = b.inttoptr(args[0], I64.as_pointer())
+        return b.extract_value(b.cmpxchg(pointer, args[1], args[2], "seq_cst", "seq_cst"), 0)
+
+    return _INDEX(_INDEX, _INDEX, _INDEX), generate
+
+
+@intrinsic
+def load_acquire(typing, address):
+    """Read the int64 at `address` so that what its writer wrote before is seen."""
+
+    def generate(context, b, sig, args):
+        return b.load_atomic(b.inttoptr(args[0], I64.as_pointer()), "acquire", 8)
+
+    return _INDEX(_INDEX), generate
+
+
+@intrinsic
+def pause(typing):
+    """Tell the core that this loop only waits."""
+
+    def generate(context, b, sig, args):
+        triple = b.module.triple
+        if triple.startswith(("x86_64", "i686", "amd64")):
+            b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+__all__ = [
+    "call_inner",
+    "call_kernel",
+    "call_outer",
+    "call_pool",
+    "call_unpool",
+    "compare_exchange",
+    "exchange",
+    "f32_pointer",
+    "f64_pointer",
+    "fetch_add",
+    "i64_pointer",
+    "load_acquire",
+    "pause",
+    "u8_pointer",
+]

@@ -1,0 +1,179 @@
+"""One pool of threads for all plans, and the loop that runs a program on it.
+
+A program is a list of steps (kernel, argument block). The caller walks through the steps; inside a step all threads
+take tasks from its counter until none is left. A step's tasks and the order of its sums do not depend on who takes
+them, so neither do the bits of the result.
+
+The caller never waits for a thread that has not begun: the word STATE says which step is open and how many helpers
+are inside; a helper joins an open step if it can, and the caller closes the step when the tasks are gone and nobody
+is inside. So a sleeping or displaced thread costs its share of the speed, not a stall. Between steps the helpers look
+at STATE without the GIL, and after SPIN turns in vain they sleep.
+
+Only one Python thread at a time has the pool; another one that calls meanwhile runs its program alone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.errors import ParameterError, explain
+from foveal.kernels.compiler import Kernel, cached
+from foveal.kernels.intrinsics import call_kernel, compare_exchange, exchange, fetch_add, load_acquire, pause
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+LINE = 8  # int64 values in a cache line: what different threads write must not share one
+SPIN = 20_000  # turns of waiting (about 0.2 to 1 ms) before a helper goes to sleep
+STATE, KERNEL, BLOCK, COUNTER, ASLEEP = 0, LINE, LINE + 1, LINE + 2, 2 * LINE  # places on the pool's board
+OPEN = 1 << 15  # STATE is step number << 16 | OPEN | helpers inside
+
+
+@cached
+def run_program(steps, length, counters, board, threads):
+    """Run the steps, (kernel, block) pairs, one after the other; each has a cache line of `counters`."""
+    for s in range(length):
+        pair, counter = steps + 16 * s, counters + 64 * s
+        exchange(counter, 0)
+        kernel, block = load_acquire(pair), load_acquire(pair + 8)
+        if threads == 1:
+            call_kernel(kernel, block, counter, 0)
+            continue
+        exchange(board + 8 * KERNEL, kernel)
+        exchange(board + 8 * BLOCK, block)
+        exchange(board + 8 * COUNTER, counter)
+        opened = ((load_acquire(board) >> 16) + 1 << 16) | OPEN
+        exchange(board, opened)
+        call_kernel(kernel, block, counter, 0)
+        while compare_exchange(board, opened, opened - OPEN) != opened:
+            pause()
+
+
+@cached
+def help_out(board, thread, spin):
+    """Join every step that opens; return when none opened for `spin` turns."""
+    seen, idle = 0, 0
+    while idle < spin:
+        state = load_acquire(board)
+        if (state & OPEN) != 0 and (state >> 16) != seen and compare_exchange(board, state, state + 1) == state:
+            call_kernel(
+                load_acquire(board + 8 * KERNEL),
+                load_acquire(board + 8 * BLOCK),
+                load_acquire(board + 8 * COUNTER),
+                thread,
+            )
+            fetch_add(board, -1)
+            seen, idle = state >> 16, 0
+        else:
+            pause()
+            idle += 1
+
+
+@cached
+def swap(address, value):
+    """Put `value` at `address` and return what was there, in one step."""
+    return exchange(address, value)
+
+
+def available() -> int:
+    """Return the number of threads to use: FOVEAL_THREADS, or the processors this process may run on."""
+    asked = os.environ.get("FOVEAL_THREADS", "")
+    if not asked:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isdigit() or not 1 <= int(asked) <= 1024:
+        raise ParameterError(explain("FOVEAL_THREADS", expected="a number from 1 to 1024", got=repr(asked)))
+    return int(asked)
+
+
+class Program:
+    """Kernels and their argument blocks, ready to run again and again without an allocation.
+
+    Parameters
+    ----------
+    steps : sequence of (Kernel, block)
+    """
+
+    def __init__(self, steps: Sequence[tuple[Kernel, NDArray[np.void]]]) -> None:
+        self._blocks = [block for _, block in steps]  # keeps the memory that the addresses point to
+        self.keep: list[object] = []
+        self._steps = np.array([(k.address, b.ctypes.data) for k, b in steps], np.int64).reshape(-1, 2)
+        self._counters = np.zeros(LINE * (len(steps) + 1), np.int64)
+        aligned = self._counters.ctypes.data + -self._counters.ctypes.data % 64
+        self._arguments = self._steps.ctypes.data, len(steps), aligned
+
+    def run(self) -> None:
+        """Run the steps in order, each on all free threads of the pool."""
+        pool().run(*self._arguments)
+
+
+class Pool:
+    """`size` - 1 helpers that join steps; the caller is the remaining thread."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._taken = threading.Lock()
+        self._memory = np.zeros(LINE * (3 + size), np.int64)
+        self._board = self._memory.ctypes.data + -self._memory.ctypes.data % 64
+        self._alarms = [threading.Semaphore(0) for _ in range(size)]
+        self._asleep = [self._board + 8 * (ASLEEP + LINE * t) for t in range(size)]
+        self._stopped = False
+        for t in range(1, size):
+            threading.Thread(target=self._serve, args=(t,), name=f"foveal-{t}", daemon=True).start()
+
+    def run(self, steps: int, length: int, counters: int) -> None:
+        """Run a program; alone if there is one thread or another caller has the pool."""
+        if self.size == 1 or not self._taken.acquire(blocking=False):
+            run_program(steps, length, counters, 0, 1)
+            return
+        try:
+            self._wake()
+            run_program(steps, length, counters, self._board, self.size)
+        finally:
+            self._taken.release()
+
+    def stop(self) -> None:
+        """End the helpers; a later program makes a new pool."""
+        with self._taken:
+            self._stopped = True
+            self._wake()
+
+    def _wake(self) -> None:
+        for t in range(1, self.size):
+            if swap(self._asleep[t], 0):
+                self._alarms[t].release()
+
+    def _serve(self, t: int) -> None:
+        while not self._stopped:
+            help_out(self._board, t, SPIN)
+            swap(self._asleep[t], 1)
+            if self._stopped and swap(self._asleep[t], 0):
+                return
+            self._alarms[t].acquire()
+
+
+_pool: list[Pool] = []
+_making = threading.Lock()
+
+
+def pool() -> Pool:
+    """Return the pool of this process; it is made at the first use, and again after a fork or a new size."""
+    if not _pool:
+        with _making:
+            if not _pool:
+                _pool.append(Pool(available()))
+    return _pool[0]
+
+
+def set_threads(size: int | None = None) -> None:
+    """Use `size` threads from now on; None reads FOVEAL_THREADS and the machine again."""
+    with _making:
+        for old in _pool:
+            old.stop()
+        _pool[:] = [] if size is None else [Pool(size)]
+
+
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork: the child makes its own pool
+    os.register_at_fork(after_in_child=_pool.clear)

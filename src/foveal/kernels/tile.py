@@ -1,0 +1,240 @@
+"""The register tile, as LLVM IR: the one loop that does the arithmetic of every pass.
+
+Two forms share everything but the operand that x brings:
+
+``outer``  acc[r][c] = init[r, c] + sum_t sum_k x[r*xs + X_t + k*xk] * w[W_t + k*wk + c]     x broadcast, w a vector
+``inner``  acc[r][c] = init[r, c] + sum_k x[r*xs + k] . w[c*ws + k]                          both vectors along k
+
+and both end with y[r, c] = max(acc[r][c], floor). All strides are in floats. `init` is a row of biases (row stride
+0), the destination itself (so the tile accumulates) or zeros; `floor` is 0 for ReLU and -inf for none.
+
+In channels-last memory a row of the im2col matrix is a run of S*C neighbouring floats for each of the R kernel rows,
+so the matrix is never built: k walks the run and the table of taps (X_t, W_t) walks the rows. Convolution forward has
+r = output pixels, k = (s, c), t = kernel rows; the weight gradient r = (s, c), k = the output pixels of a row, t =
+rows; the input gradient is the forward with the flipped, transposed filter; affine layers have one tap.
+
+Registers of ``outer``: R*C accumulators + C weights + 1 broadcast; a multiply-add needs (R + C) / (R*C) loads.
+Registers of ``inner``: R*C accumulators + R + 1; its last step adds each accumulator up over its lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from foveal.kernels.isa import ISA
+
+F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+PTR = ir.PointerType()
+OUTER = ("x", "xs", "xk", "w", "wk", "taps", "T", "K", "init", "is", "y", "ys", "floor", "tail", "M")
+INNER = ("x", "xs", "w", "ws", "K", "init", "is", "y", "ys", "floor", "M")
+GROUP = 5
+_POINTERS = {"x", "w", "taps", "init", "y", "rows", "code", "db"}
+
+
+def signature(names: Sequence[str]) -> ir.FunctionType:
+    return ir.FunctionType(ir.VoidType(), [PTR if n in _POINTERS else F32 if n == "floor" else I64 for n in names])
+
+
+class Emitter:
+    """An IR builder that knows the vector width: loads, splats, multiply-adds, masks, loops."""
+
+    def __init__(self, isa: ISA, name: str, arguments: Sequence[str]) -> None:
+        self.isa, self.V = isa, isa.lanes
+        self.module = ir.Module(name)
+        self.function = ir.Function(self.module, signature(arguments), name)
+        self.vector = ir.VectorType(F32, self.V)
+        self.b = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.args: dict[str, Any] = dict(zip(arguments, self.function.args, strict=True))
+        for n in {"x", "w", "taps", "rows"} & set(arguments):
+            self.args[n].add_attribute("noalias")
+        self._opaque = ir.FunctionType(PTR, [PTR])
+        self.zero = ir.Constant(self.vector, [0.0] * self.V)
+        bits = ir.VectorType(ir.IntType(1), self.V)
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, PTR, I32, bits])
+        self._masked_store = ir.Function(self.module, kind, f"llvm.masked.store.v{self.V}f32.p0")
+        if isa.fma:
+            kind = ir.FunctionType(self.vector, [self.vector] * 3)
+            self._fma = ir.Function(self.module, kind, f"llvm.fma.v{self.V}f32")
+
+    def at(self, pointer: Any, index: Any) -> Any:
+        return self.b.gep(pointer, [index], source_etype=F32)
+
+    def rows(self, pointers: list[Any], strides: tuple[Any, Any]) -> list[Any]:
+        """Return the addresses of the GROUP rows below each of `pointers`, which they replace: one register a group.
+
+        x86 and ARM address base + index * {1, 2, 4, 8}: with the stride and its triple in registers, rows 0, 1, 2, 3
+        and 4 need no register of their own. LLVM would rather keep a running pointer for each row and spill them, so
+        the base passes through an empty assembly statement that it cannot see through.
+        """
+        once, thrice = strides
+        out = []
+        for i, p in enumerate(pointers):
+            q = pointers[i] = self.b.asm(self._opaque, "", "=r,0", [p], False)
+            for offset in (None, once, self.b.shl(once, I64(1)), thrice, self.b.shl(once, I64(2))):
+                out.append(q if offset is None else self.b.gep(q, [offset], source_etype=I8))
+        return out
+
+    def load(self, pointer: Any) -> Any:
+        return self.b.load(pointer, typ=self.vector, align=4)
+
+    def store(self, value: Any, pointer: Any, mask: Any) -> None:
+        self.b.call(self._masked_store, [value, pointer, I32(4), mask])
+
+    def splat(self, scalar: Any, kind: Any = F32) -> Any:
+        undefined = ir.Constant(ir.VectorType(kind, self.V), ir.Undefined)
+        mask = ir.Constant(ir.VectorType(I32, self.V), [0] * self.V)
+        return self.b.shuffle_vector(self.b.insert_element(undefined, scalar, I32(0)), undefined, mask)
+
+    def below(self, count: Any) -> Any:
+        """Return the mask of the lanes whose number is below `count`."""
+        lanes = ir.Constant(ir.VectorType(I32, self.V), list(range(self.V)))
+        return self.b.icmp_signed("<", lanes, self.splat(self.b.trunc(count, I32), I32))
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        return self.b.call(self._fma, [a, b, c]) if self.isa.fma else self.b.fadd(self.b.fmul(a, b), c)
+
+    def max(self, value: Any, floor: Any) -> Any:
+        return self.b.select(self.b.fcmp_ordered("<", value, floor), floor, value)  # a NaN in value stays
+
+    def loop(self, count: Any, carried: Sequence[tuple[Any, Any]], body: Any) -> list[Any]:
+        """Emit ``for i in range(count)`` (count >= 1). `body(i, values)` returns the values of the next turn."""
+        before = self.b.block
+        block, after = self.function.append_basic_block("loop"), self.function.append_basic_block("after")
+        self.b.branch(block)
+        self.b.position_at_end(block)
+        i = self.b.phi(I64)
+        i.add_incoming(I64(0), before)
+        phis = [self.b.phi(kind) for kind, _ in carried]
+        for phi, (_, start) in zip(phis, carried, strict=True):
+            phi.add_incoming(start, before)
+        results = body(i, phis)
+        step = self.b.add(i, I64(1))
+        i.add_incoming(step, self.b.block)
+        for phi, value in zip(phis, results, strict=True):
+            phi.add_incoming(value, self.b.block)
+        self.b.cbranch(self.b.icmp_signed("<", step, count), block, after)
+        self.b.position_at_end(after)
+        return list(results)
+
+    def finish(self) -> str:
+        self.b.ret_void()
+        return str(self.module)
+
+
+def outer(isa: ISA, R: int, C: int) -> str:
+    """Return the IR of the broadcast tile: R rows by C vectors, repeated M times downwards.
+
+    `tail` says how many lanes of the last vector are stored (lanes for all): the others may hold anything.
+    """
+    e = Emitter(isa, f"sgemm_outer_{isa.name}_{R}x{C * isa.lanes}", OUTER)
+    a, b, V = e.args, e.b, isa.lanes
+    floor = e.splat(a["floor"])
+    strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
+    groups = [b.mul(a["xs"], I64(g)) for g in range(0, R, GROUP)]
+
+    def tile(_: Any, pointers: list[Any]) -> list[Any]:
+        x, init, y = pointers
+        start = [[e.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c * V)))) for c in range(C)] for r in range(R)]
+
+        def tap(t: Any, acc: list[Any]) -> list[Any]:
+            pair = b.gep(a["taps"], [b.mul(t, I64(2))], source_etype=I64)
+            xt = e.at(x, b.load(pair, typ=I64))
+            wt = e.at(a["w"], b.load(b.gep(pair, [I64(1)], source_etype=I64), typ=I64))
+
+            def step(_: Any, state: list[Any]) -> list[Any]:
+                wp, xps, acc = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
+                ws = [e.load(e.at(wp, I64(c * V))) for c in range(C)]
+                rows = e.rows(xps, strides)
+                new = []
+                for r in range(R):
+                    xv = e.splat(b.load(rows[r], typ=F32))
+                    new += [e.fma(xv, ws[c], acc[r * C + c]) for c in range(C)]
+                return [e.at(wp, a["wk"]), *(e.at(p, a["xk"]) for p in xps), *new]
+
+            bases = [(PTR, e.at(xt, g)) for g in groups]
+            return e.loop(a["K"], [(PTR, wt), *bases, *((e.vector, v) for v in acc)], step)[1 + len(groups) :]
+
+        acc = e.loop(a["T"], [(e.vector, v) for row in start for v in row], tap)
+        acc = [e.max(v, floor) for v in acc]
+        _store(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
+        return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
+
+    e.loop(a["M"], [(PTR, a["x"]), (PTR, a["init"]), (PTR, a["y"])], tile)
+    return e.finish()
+
+
+def _store(e: Emitter, acc: list[list[Any]], y: Any) -> None:
+    """Store whole vectors, but of the last column only `tail` lanes."""
+    b, V, C = e.b, e.V, len(acc[0])
+    whole, partial, done = (e.function.append_basic_block(n) for n in ("whole", "partial", "done"))
+    places = [[e.at(y, b.add(b.mul(e.args["ys"], I64(r)), I64(c * V))) for c in range(C)] for r in range(len(acc))]
+    for values, targets in zip(acc, places, strict=True):
+        for value, place in zip(values[:-1], targets[:-1], strict=True):
+            b.store(value, place, align=4)
+    b.cbranch(b.icmp_signed("<", e.args["tail"], I64(V)), partial, whole)
+    b.position_at_end(whole)
+    for values, targets in zip(acc, places, strict=True):
+        b.store(values[-1], targets[-1], align=4)
+    b.branch(done)
+    b.position_at_end(partial)
+    mask = e.below(e.args["tail"])
+    for values, targets in zip(acc, places, strict=True):
+        e.store(values[-1], targets[-1], mask)
+    b.branch(done)
+    b.position_at_end(done)
+
+
+def inner(isa: ISA, R: int, C: int) -> str:
+    """Return the IR of the dot-product tile: R rows of x by C rows of w, K vectors long, repeated M times downwards."""
+    e = Emitter(isa, f"sgemm_inner_{isa.name}_{R}x{C}", INNER)
+    a, b, V = e.args, e.b, isa.lanes
+    scratch = b.inttoptr(b.ptrtoint(b.alloca(e.vector, size=I64(-(-R * C // V))), I64), PTR)
+    x_strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
+    w_strides = b.mul(a["ws"], I64(4)), b.mul(a["ws"], I64(12))
+    step_size = I64(V)
+
+    def tile(_: Any, pointers: list[Any]) -> list[Any]:
+        x, init, y = pointers
+
+        def step(_: Any, state: list[Any]) -> list[Any]:
+            xp, wp, acc = [state[0]], [state[1]], state[2:]
+            xs = [e.load(p) for p in e.rows(xp, x_strides)[:R]]
+            new = [None] * (R * C)
+            for c, place in enumerate(e.rows(wp, w_strides)[:C]):
+                wv = e.load(place)
+                for r in range(R):
+                    new[r * C + c] = e.fma(xs[r], wv, acc[r * C + c])
+            return [e.at(xp[0], step_size), e.at(wp[0], step_size), *new]
+
+        acc = e.loop(a["K"], [(PTR, x), (PTR, a["w"]), *((e.vector, e.zero) for _ in range(R * C))], step)[2:]
+        for q in range(0, R * C, V):
+            b.store(_lane_sums(e, acc[q : q + V]), e.at(scratch, I64(q)), align=4)
+        for r in range(R):
+            for c in range(C):
+                total = b.load(e.at(scratch, I64(r * C + c)), typ=F32)
+                total = b.fadd(total, b.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c))), typ=F32))
+                b.store(e.max(total, a["floor"]), e.at(y, b.add(b.mul(a["ys"], I64(r)), I64(c))), align=4)
+        return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
+
+    e.loop(a["M"], [(PTR, a["x"]), (PTR, a["init"]), (PTR, a["y"])], tile)
+    return e.finish()
+
+
+def _lane_sums(e: Emitter, vectors: list[Any]) -> Any:
+    """Return one vector whose lane i is the sum over the lanes of vectors[i]: a tree of log2(V) pairwise levels.
+
+    A level adds neighbours (even + odd lanes) of two vectors and packs both halves into one, so V vectors cost V - 1
+    additions instead of V * log2(V).
+    """
+    V = e.V
+    index = ir.VectorType(I32, V)
+    even = ir.Constant(index, list(range(0, 2 * V, 2)))
+    odd = ir.Constant(index, list(range(1, 2 * V, 2)))
+    level = [*vectors, *[e.zero] * (V - len(vectors))]
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=True)
+        level = [e.b.fadd(e.b.shuffle_vector(p, q, even), e.b.shuffle_vector(p, q, odd)) for p, q in pairs]
+    return level[0]
