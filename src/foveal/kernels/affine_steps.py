@@ -71,7 +71,9 @@ class Matrix:
         """The packed bias is the bias."""
         return np.arange(self.units)
 
-    def forward(self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE) -> list[Step]:
+    def forward(
+        self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE
+    ) -> list[Step]:
         """Return the steps of y = max(floor, x w^T + bias): one for each block of features, so that a block stays in L2."""
         t = choose_inner(self.isa, self.units)
         V, last = self.isa.lanes, self.units % t.C or t.C

@@ -107,7 +107,11 @@ def add_weight_gradient(a, x, dy, dw, dys, rows, combination):
               a.columns, to, width, to, width, -float("inf"), tail, a.K)  # fmt: skip
 
 
-@kernel(fields(f"x x_image x_row xs dy dy_image dy_row dys dw dw_size n parts groups rows columns block pixel_rows {PANELS}"))
+@kernel(
+    fields(
+        f"x x_image x_row xs dy dy_image dy_row dys dw dw_size n parts groups rows columns block pixel_rows {PANELS}"
+    )
+)
 def convolution_weight_gradient(args, counter, thread):
     """dw[part] = sum over the part's images of x (correlated with) dy.
 
@@ -136,7 +140,11 @@ def convolution_weight_gradient(args, counter, thread):
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns code code_image code_pixel scratch scratch_size dys"
 
 
-@kernel(fields(f"x x_image x_row xs dy dy_image dy_pixel dw dw_size db db_size n parts columns block pixel_rows {PANELS} {_UNPOOL}"))
+@kernel(
+    fields(
+        f"x x_image x_row xs dy dy_image dy_pixel dw dw_size db db_size n parts columns block pixel_rows {PANELS} {_UNPOOL}"
+    )
+)
 def convolution_pool_weight_gradient(args, counter, thread):
     """dw[part] and db[part] straight from the pooled map's gradient; windows do not overlap.
 
@@ -165,6 +173,28 @@ def convolution_pool_weight_gradient(args, counter, thread):
                 x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
                 for c in range(a.panels * a.T):
                     add_weight_gradient(a, x, scratch + 512, dw, a.dys, count * a.sh, c)
+        task = take(counter)
+
+
+@kernel(fields(f"dy dy_image dy_pixel n channels full full_image full_row rows columns clear {_UNPOOL}"))
+def unpool(args, counter, thread):
+    """The pooled map's gradient spread over the whole map, for all that reads it there; a task is an image."""
+    a = arguments(args)
+    scratch = a.scratch + 4 * thread * a.scratch_size
+    ring = integers(scratch, a.ph)
+    task = take(counter)
+    while task < a.n:
+        full = a.full + 4 * task * a.full_image
+        if a.clear:
+            for h in range(a.rows):
+                floats(full + 4 * h * a.full_row, a.columns * a.dys)[:] = 0
+        for q in range(a.pooled_rows):
+            for r in range(a.ph):
+                ring[r] = full + 4 * (q * a.sh + r) * a.full_row
+            pixel = q * a.pooled_columns
+            call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
+                        a.dy + 4 * (task * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
+                        a.code + task * a.code_image + pixel * a.code_pixel, a.code_pixel, scratch + 512)  # fmt: skip
         task = take(counter)
 
 

@@ -41,15 +41,15 @@ class Panels:
     taps : tuple of int
         Where each run starts in the map that it meets, in floats.
     run, columns : int
-    rows : int or None
-        Rows the tile covers, if known.
+    rows : int
+        Rows that the tile covers.
     """
 
     tile: Tile
     taps: tuple[int, ...]
     run: int
     columns: int
-    rows: int | None
+    rows: int
 
     @property
     def count(self) -> int:
@@ -79,9 +79,9 @@ class Panels:
         width = self.tile.width
         return np.concatenate([full[:, p * width : (p + 1) * width].ravel() for p in range(self.count)])
 
-    def arguments(self, rows: int | None = None) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """Return the fields of `convolution.PANELS` but `w`."""
-        t, rows = self.tile, rows or self.rows
+        t, rows = self.tile, self.rows
 
         def taps(width: int) -> Index:
             return np.array([(x, i * self.run * width) for i, x in enumerate(self.taps)], np.int64).ravel()
@@ -109,6 +109,8 @@ class Correlation:
         Kernel, stride, padding and dilation on both axes.
     groups : int
     isa : ISA
+    vectors : int
+        Vectors in a panel, if the filters are already packed so; 0 leaves the choice to the tile.
     """
 
     C: int
@@ -118,6 +120,7 @@ class Correlation:
     window: Window
     groups: int
     isa: ISA
+    vectors: int = 0
 
     @functools.cached_property
     def output(self) -> tuple[int, int]:
@@ -142,15 +145,15 @@ class Correlation:
         """Whether a kernel row is one run of neighbouring floats."""
         return self.window.dilation[1] == 1 and self.groups == 1
 
-    def panels(self, x: Map, rows: int | None = None) -> Panels:
+    def panels(self, x: Map) -> Panels:
         """Return how the filters are cut; `x` gives the strides of the taps and not the shape of the pack."""
         (R, S), (dh, dw), C = self.window.kernel, self.window.dilation, self.C // self.groups
         if self.dense:
             taps, run = [r * dh * x.row for r in range(R)], S * C
         else:
             taps, run = [r * dh * x.row + s * dw * x.pixel for r in range(R) for s in range(S)], C
-        tile = choose_outer(self.isa, self.output[1], self.K // self.groups)
-        return Panels(tile, tuple(taps), run, self.K // self.groups, rows or self.output[1])
+        tile = choose_outer(self.isa, self.output[1], self.K // self.groups, self.vectors)
+        return Panels(tile, tuple(taps), run, self.K // self.groups, self.output[1])
 
     @functools.cached_property
     def _shape_only(self) -> Panels:
@@ -170,7 +173,9 @@ class Correlation:
     def weight_index(self) -> Index:
         """For each float of the packed weight its place in (K, C/groups, R, S), or -1."""
         R, S = self.window.kernel
-        places = np.arange(self.K * (self.C // self.groups) * R * S).reshape(self.groups, -1, self.C // self.groups, R, S)
+        places = np.arange(self.K * (self.C // self.groups) * R * S).reshape(
+            self.groups, -1, self.C // self.groups, R, S
+        )
         return np.concatenate([self._shape_only.pack(g.transpose(2, 3, 1, 0)) for g in places])
 
     @functools.cached_property
@@ -191,7 +196,9 @@ class Correlation:
         return [(4 * g * (self.C // self.groups), 4 * g * P.columns, 4 * g * P.size, 4 * g * P.padded)
                 for g in range(self.groups)]  # fmt: skip
 
-    def forward(self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE) -> list[Step]:
+    def forward(
+        self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE
+    ) -> list[Step]:
         """Return the steps of y = max(floor, correlate(x, w) + bias)."""
         P, Q = self.output
         cut = self.panels(x)
@@ -247,9 +254,7 @@ class Correlation:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
         P, Q = self.output
         sh, sw = self.window.stride
-        cut, parts = self.panels(x, rows=self._shape_only.run), self.parts(x.n)
-        cut = Panels(choose_outer(self.isa, cut.run, cut.columns), cut.taps, cut.run, cut.columns, cut.run)
-        cut = self._same_panels(cut)
+        cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
         groups = 1 if parts >= PARTS // 2 else min(-(-PARTS // parts), cut.count * len(cut.taps))
         block = max(1, round(PIXELS / Q))
@@ -270,12 +275,11 @@ class Correlation:
             ]  # fmt: skip
         return steps
 
-    def _same_panels(self, cut: Panels) -> Panels:
-        """Return `cut` with panels as wide as forward's, since dw is packed as w, and the most rows that fit."""
-        C = self._shape_only.tile.C
-        rows = (self.isa.registers - C - 1) // C
-        tiles = -(-cut.run // min(rows, 14))
-        return Panels(Tile(self.isa, -(-cut.run // tiles), C), cut.taps, cut.run, cut.columns, cut.run)
+    def _gradient_panels(self, x: Map) -> Panels:
+        """Return the panels of dw, which is packed as w: the same width, but the rows of a tile are those of a run."""
+        cut = self.panels(x)
+        tile = choose_outer(self.isa, cut.run, cut.columns, cut.tile.C)
+        return Panels(tile, cut.taps, cut.run, cut.columns, cut.run)
 
     def can_unpool(self, pool: Window) -> bool:
         """Whether `weight_gradient_pooled` covers this pooling: windows that do not overlap."""
@@ -289,7 +293,7 @@ class Correlation:
         PP, PQ = pool.output(self.output)
         (ph, pw), (ph_s, pw_s) = pool.kernel, pool.stride
         sh, sw = self.window.stride
-        cut, parts = self._same_panels(self.panels(x)), self.parts(x.n)
+        cut, parts = self._gradient_panels(x), self.parts(x.n)
         columns, pixel = self.output[1], cut.padded
         block = min(PP, max(1, round(PIXELS / columns / ph_s)))
         size = HEADER + (block * ph_s + ph) * columns * pixel
@@ -333,6 +337,22 @@ class Correlation:
                 border |= Border(*need) if out == 0 else Border(0, 0, *need)
         return border
 
+    def unpool(self, name: str, pool: Window, dy: Map, code: NDArray[np.uint8], full: Map, threads: int) -> list[Step]:
+        """Return the step that spreads the pooled map's gradient over the whole map, `full`."""
+        PP, PQ = pool.output(self.output)
+        (ph, pw), (sh, sw), pixel = pool.kernel, pool.stride, self._shape_only.padded
+        disjoint = ph <= sh and pw <= sw
+        size = HEADER + pixel
+        scratch = zeros(threads * size)
+        row = f"max_unpool_{self.isa.name}_{ph}x{pw}_{int(disjoint)}"
+        address = self._pool(row, pooltile.backward(self.isa, (ph, pw), disjoint))
+        return [
+            step(name, loops.unpool, keep=(dy, full), unpool=address, ph=ph, sh=sh, sw=sw, pooled_rows=PP, pooled_columns=PQ,
+                 code=code, code_image=PP * PQ * pixel, code_pixel=pixel, scratch=scratch, scratch_size=size, dys=full.pixel,
+                 dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n, channels=self.K, full=full.address,
+                 full_image=full.image, full_row=full.row, rows=full.H, columns=full.W, clear=int(not disjoint))
+        ]  # fmt: skip
+
     def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
         """Return the steps of dx: correlate(dy, flipped and transposed w), one dense problem for each phase of the stride."""
         R, S = self.window.kernel
@@ -343,12 +363,15 @@ class Correlation:
         steps: list[Step] = []
         for p in self._phases:
             rows, columns = p.row_taps[::-1], p.column_taps[::-1]  # e falls, so the places in dy rise
-            merge = self.groups == 1 and all(a[1] - b[1] == 1 for a, b in itertools.pairwise(columns))
+            neighbours = all(a[1] - b[1] == 1 for a, b in itertools.pairwise(columns))
+            merge = self.groups == 1 and dy.pixel == K and neighbours  # a row of taps is one run of dy
             at = dy.address + 4 * (p.row_at * dy.row + p.column_at * dy.pixel)
             starts = [-(er * dy.row + es * dy.pixel) for _, er in rows for _, es in (columns[:1] if merge else columns)]
             kernel = np.stack([places[..., r, s] for r, _ in rows for s, _ in columns]) if rows and columns else None
             run = K * (len(columns) if merge else 1)
-            cut = Panels(choose_outer(self.isa, p.columns, C), tuple(starts) or (0,), run if starts else 1, C, p.columns)
+            cut = Panels(
+                choose_outer(self.isa, p.columns, C), tuple(starts) or (0,), run if starts else 1, C, p.columns
+            )
             for g in range(self.groups):
                 none = np.full((1, 1, C), -1, np.int64)
                 index = cut.pack(kernel[:, g].reshape(len(starts), run, C) if kernel is not None else none)

@@ -144,7 +144,9 @@ def pause(typing):
     def generate(context, b, sig, args):
         triple = b.module.triple
         if triple.startswith(("x86_64", "i686", "amd64")):
-            b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"), [])
+            b.call(
+                cgutils.get_or_insert_function(b.module, ir.FunctionType(ir.VoidType(), []), "llvm.x86.sse2.pause"), []
+            )
         return context.get_dummy_value()
 
     return types.void(), generate

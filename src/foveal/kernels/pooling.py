@@ -77,7 +77,9 @@ def average_pool_forward(args, counter, thread):
             left, right = max(q * a.sw - a.left, 0), min(q * a.sw - a.left + a.kw, a.columns)
             cells = max((bottom - top) * (right - left), 1)
             if a.count_padding:
-                cells = (min(p * a.sh + a.kh, a.padded_rows) - p * a.sh) * (min(q * a.sw + a.kw, a.padded_columns) - q * a.sw)
+                cells = (min(p * a.sh + a.kh, a.padded_rows) - p * a.sh) * (
+                    min(q * a.sw + a.kw, a.padded_columns) - q * a.sw
+                )
             y[q * a.channels : (q + 1) * a.channels] = 0
             for h in range(top, bottom):
                 for w in range(left, right):
@@ -104,7 +106,9 @@ def average_pool_backward(args, counter, thread):
                 left, right = max(q * a.sw - a.left, 0), min(q * a.sw - a.left + a.kw, a.columns)
                 cells = max((bottom - top) * (right - left), 1)
                 if a.count_padding:
-                    cells = (min(p * a.sh + a.kh, a.padded_rows) - p * a.sh) * (min(q * a.sw + a.kw, a.padded_columns) - q * a.sw)
+                    cells = (min(p * a.sh + a.kh, a.padded_rows) - p * a.sh) * (
+                        min(q * a.sw + a.kw, a.padded_columns) - q * a.sw
+                    )
                 for h in range(top, bottom):
                     for w in range(left, right):
                         for c in range(a.channels):

@@ -45,7 +45,9 @@ class Step:
             self.block["n"] = n
 
 
-def step(name: str, kernel: Kernel, *, tile: str = "", macs: int = 0, keep: tuple[Any, ...] = (), **values: Any) -> Step:
+def step(
+    name: str, kernel: Kernel, *, tile: str = "", macs: int = 0, keep: tuple[Any, ...] = (), **values: Any
+) -> Step:
     """Make a step; arrays among the values become addresses and are kept alive."""
     arrays = tuple(v for v in values.values() if isinstance(v, np.ndarray))
     plain = {k: v.ctypes.data if isinstance(v, np.ndarray) else v for k, v in values.items()}

@@ -80,8 +80,8 @@ def _outer_cost(isa: ISA, R: int, C: int) -> float:
 
 
 @functools.cache
-def choose_outer(isa: ISA, rows: int, columns: int) -> Tile:
-    """Return the outer tile that covers rows x columns in the fewest cycles.
+def choose_outer(isa: ISA, rows: int, columns: int, vectors: int = 0) -> Tile:
+    """Return the outer tile that covers rows x columns in the fewest cycles; `vectors` fixes its C if it is not 0.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def choose_outer(isa: ISA, rows: int, columns: int) -> Tile:
 
         return vectors // C * panel(C) + panel(vectors % C), -R * C
 
-    R, C = min(outer_candidates(isa), key=cost)
+    R, C = min((s for s in outer_candidates(isa) if vectors in (0, s[1])), key=cost)
     tiles, small, more = split(rows, R)
     return Tile(isa, small + (more > 0), C)
 

@@ -1,0 +1,30 @@
+"""The engine: how a graph runs on this machine. Needs Numba, so it is imported when a network first computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.engine.engine import Engine
+from foveal.engine.plan import Plan
+from foveal.engine.training import Optimizer, TrainingRun
+
+if TYPE_CHECKING:
+    from foveal.network import Network
+
+__all__ = ["Engine", "Optimizer", "Plan", "TrainingRun", "as_input", "training"]
+
+
+def as_input(x: NDArray[Any]) -> NDArray[Any]:
+    """Return x as the kernels read it, contiguous uint8 or float32; the same array if it is that already."""
+    return np.ascontiguousarray(x, np.uint8 if x.dtype == np.uint8 else np.float32)
+
+
+def training(
+    net: Network, x: NDArray[Any], t: NDArray[np.int64], *, batch_size: int, optimizer: Optimizer
+) -> TrainingRun:
+    """Return a context in which `net` learns step by step from x and the class indices t."""
+    labels = np.ascontiguousarray(t, np.int64)
+    return TrainingRun(net.engine, as_input(x), labels, min(batch_size, len(x)), optimizer)

@@ -1,0 +1,341 @@
+"""What runs as one: a convolution with its activation and pooling, an affine layer with its activation, or one layer.
+
+A block knows its maps and makes its steps. Blocks are found by walking along the graph: what follows a convolution is
+taken into its block while the kernels can do it in the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal import layers as L
+from foveal.geometry import Window
+from foveal.graph import Graph, Node
+from foveal.kernels import activation, pooling
+from foveal.kernels.affine_steps import Matrix
+from foveal.kernels.buffers import Border, Map, zeros
+from foveal.kernels.convolution_steps import NONE, Correlation
+from foveal.kernels.isa import ISA
+from foveal.kernels.steps import Step, step
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+
+def as_map(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (C, H, W) of a shape without N; a vector of F features is (F, 1, 1)."""
+    C, H, W = (*shape, 1, 1)[:3] if len(shape) < 3 else shape
+    return C, H, W
+
+
+@dataclass
+class Block:
+    """Nodes that run as one. Subclasses make the steps; `None` for dx means that nobody reads it.
+
+    Attributes
+    ----------
+    nodes : list of Node
+    input_shape : tuple of int
+        (C, H, W) of the map it reads, which flattening leaves as it is.
+    graph_input : tuple of int
+        The shape that the graph gives its input.
+    """
+
+    nodes: list[Node]
+    input_shape: tuple[int, ...]
+    graph_input: tuple[int, ...]
+    isa: ISA
+    threads: int
+    x: Map = field(init=False, repr=False)
+    y: Map = field(init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The names of the nodes: "conv1 + relu1 + pool1"."""
+        return " + ".join(node.name for node in self.nodes)
+
+    @property
+    def layer(self) -> Any:
+        """The first node's layer."""
+        return self.nodes[0].layer
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of y."""
+        return as_map(self.nodes[-1].shape)
+
+    def packing(self) -> dict[str, NDArray[np.int64]]:
+        """Return how the first layer's parameters are packed."""
+        return {}
+
+    def x_border(self) -> Border:
+        """Return the zeros that x must carry."""
+        return Border()
+
+    def dy_border(self, needs_dx: bool) -> Border:
+        """Return the zeros that dy must carry."""
+        return Border()
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return the steps of y."""
+        raise NotImplementedError
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return the steps of dx and of the gradients `g`; dy may be overwritten."""
+        raise NotImplementedError
+
+    def make_y(self, n: int, border: Border) -> Map:
+        """Return the map for y."""
+        return Map(n, *self.shape, border)
+
+    def find(self, kind: type) -> Any:
+        """Return the layer of this type in the block, or None."""
+        return next((node.layer for node in self.nodes[1:] if isinstance(node.layer, kind)), None)
+
+
+def elementwise(name: str, kernel: Any, n: int, **maps: Map) -> Step:
+    """Return the step of an elementwise kernel over the insides of maps of one shape."""
+    some = next(iter(maps.values()))
+    values: dict[str, Any] = {}
+    for key, m in maps.items():
+        values |= {key: m.address, f"{key}_image": m.image, f"{key}_row": m.row}
+    return step(name, kernel, keep=tuple(maps.values()), n=n, rows=some.H, size=some.W * some.pixel, **values)
+
+
+class Activated(Block):
+    """A block whose activation, if it has one, is ReLU (the floor of a tile) or sigmoid (in place on y)."""
+
+    @property
+    def floor(self) -> float:
+        """What y cannot fall below."""
+        return 0.0 if self.find(L.ReLU) else NONE
+
+    def sigmoid_forward(self, y: Map) -> list[Step]:
+        """Return the step of the sigmoid in place, if the block has one."""
+        return [elementwise(self.name, activation.sigmoid_forward, y.n, x=y, y=y)] if self.find(L.Sigmoid) else []
+
+    def activation_backward(self, y: Map, dy: Map, relu: bool = True) -> list[Step]:
+        """Return the step that turns dy into the gradient before the activation, in place."""
+        kernel = activation.sigmoid_backward if self.find(L.Sigmoid) else activation.relu_backward
+        if self.find(L.Sigmoid) or (relu and self.find(L.ReLU)):
+            return [elementwise(self.name, kernel, y.n, y=y, dy=dy, dx=dy)]
+        return []
+
+
+class ConvolutionBlock(Activated):
+    """Convolution, bias, activation and max pooling in one pass."""
+
+    vectors = 0
+
+    @property
+    def geometry(self) -> Correlation:
+        """The convolution's shapes."""
+        if not hasattr(self, "_geometry"):
+            conv, (C, H, W) = self.layer, as_map(self.input_shape)
+            window = Window.resolve((H, W), conv.kernel, conv.stride, conv.padding, conv.dilation)
+            self._geometry = Correlation(C, H, W, conv.filters, window, conv.groups, self.isa, self.vectors)
+        return self._geometry
+
+    @property
+    def pool(self) -> Window | None:
+        """The pooling window."""
+        pool = self.find(L.MaxPool)
+        return pool_window(pool, self.geometry.output) if pool else None
+
+    def packing(self) -> dict[str, NDArray[np.int64]]:
+        """Return the index of weight and bias."""
+        bias = {"bias": self.geometry.bias_index} if self.layer.use_bias else {}
+        return {"weight": self.geometry.weight_index} | bias
+
+    def x_border(self) -> Border:
+        """Return the convolution's padding."""
+        return self.geometry.x_border
+
+    def dy_border(self, needs_dx: bool) -> Border:
+        """Return what the input gradient reads around dy, unless dy is the pooled map's."""
+        return self.geometry.dy_border if needs_dx and not self.pool else Border()
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return the step of the fused block."""
+        self.x, self.y = x, y
+        bias = p.get("bias", zeros(self.geometry.bias_size))
+        if self.pool is None:
+            return self.geometry.forward(self.name, x, p["weight"], bias, y, self.floor) + self.sigmoid_forward(y)
+        size = x.n * y.H * y.W * self.geometry.bias_size
+        self.code = zeros(size, np.uint8) if training else None
+        steps = self.geometry.forward_pooled(
+            self.name, x, p["weight"], bias, self.pool, y, self.code, self.floor, self.threads
+        )
+        return steps + self.sigmoid_forward(y)
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return the steps of dw, db and dx."""
+        conv, x = self.geometry, self.x
+        db = g.get("bias", zeros(conv.bias_size))
+        if self.pool is None:
+            steps = self.activation_backward(self.y, dy)
+        else:
+            steps = self.activation_backward(self.y, dy, relu=False)  # ReLU's part is in the codes
+            assert self.code is not None
+            if dx is None and conv.can_unpool(self.pool):
+                return steps + conv.weight_gradient_pooled(
+                    self.name, x, self.pool, dy, self.code, g["weight"], db, self.threads
+                )
+            full = Map(x.n, conv.K, *conv.output, conv.dy_border if dx else Border(), pixel=conv.bias_size)
+            steps += conv.unpool(self.name, self.pool, dy, self.code, full, self.threads)
+            dy = full
+        steps += conv.weight_gradient(self.name, x, dy, g["weight"], db)
+        return steps + (conv.input_gradient(self.name, dy, p["weight"], dx) if dx else [])
+
+
+class AffineBlock(Activated):
+    """Affine layer, bias and activation."""
+
+    @property
+    def geometry(self) -> Matrix:
+        """The layer's shapes."""
+        return Matrix(*as_map(self.input_shape), self.layer.units, self.isa)
+
+    def packing(self) -> dict[str, NDArray[np.int64]]:
+        """Return the index of weight and bias."""
+        bias = {"bias": self.geometry.bias_index} if self.layer.use_bias else {}
+        return {"weight": self.geometry.weight_index} | bias
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return the steps of the matrix product, its bias and its activation."""
+        self.x, self.y = x, y
+        bias = p.get("bias", zeros(self.layer.units))
+        return self.geometry.forward(self.name, x, p["weight"], bias, y, self.floor) + self.sigmoid_forward(y)
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return the steps of dw, db and dx."""
+        steps = self.activation_backward(self.y, dy)
+        db = g.get("bias", zeros(self.layer.units))
+        steps += self.geometry.weight_gradient(self.name, self.x, dy, g["weight"], db)
+        return steps + (self.geometry.input_gradient(self.name, dy, p["weight"], dx) if dx else [])
+
+
+class Shapeless(Block):
+    """A block whose y has the shape of the map x, whatever the graph calls it."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of x."""
+        return as_map(self.input_shape)
+
+
+class ActivationBlock(Shapeless):
+    """A ReLU or sigmoid that no other block could take in."""
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return its step."""
+        self.x, self.y = x, y
+        kernel = activation.relu_forward if isinstance(self.layer, L.ReLU) else activation.sigmoid_forward
+        return [elementwise(self.name, kernel, x.n, x=x, y=y)]
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return the step of dx."""
+        kernel = activation.relu_backward if isinstance(self.layer, L.ReLU) else activation.sigmoid_backward
+        return [elementwise(self.name, kernel, self.y.n, y=self.y, dy=dy, dx=dx)] if dx else []
+
+
+class PoolingBlock(Block):
+    """Max or average pooling on its own."""
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return its step."""
+        self.x, self.y = x, y
+        self.index = zeros(x.n * y.H * y.W * y.C, np.int64) if isinstance(self.layer, L.MaxPool) else zeros(0, np.int64)
+        maximum = isinstance(self.layer, L.MaxPool)
+        return [self._step(pooling.max_pool_forward if maximum else pooling.average_pool_forward, x, y)]
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return the step of dx."""
+        maximum = isinstance(self.layer, L.MaxPool)
+        return (
+            [self._step(pooling.max_pool_backward if maximum else pooling.average_pool_backward, dx, dy)] if dx else []
+        )
+
+    def _step(self, kernel: Any, x: Map, y: Map) -> Step:
+        w = pool_window(self.layer, (x.H, x.W))
+        (top, _), (left, _) = w.padding
+        (_, bottom), (_, right) = Window.resolve((x.H, x.W), w.kernel, w.stride, self.layer.padding).padding
+        return step(
+            self.name, kernel, keep=(x, y), x=x.address, x_image=x.image, x_row=x.row, y=y.address, y_image=y.image,
+            y_row=y.row, index=self.index, n=x.n, rows=x.H, columns=x.W, out_rows=y.H, out_columns=y.W, channels=x.C,
+            kh=w.kernel[0], kw=w.kernel[1], sh=w.stride[0], sw=w.stride[1], top=top, left=left, dh=w.dilation[0],
+            dw=w.dilation[1], count_padding=int(getattr(self.layer, "count_padding", False)),
+            padded_rows=top + x.H + bottom, padded_columns=left + x.W + right,
+        )  # fmt: skip
+
+
+class FlattenBlock(Shapeless):
+    """Flattening changes no memory: the next layer reads the same map."""
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return no step: y is x."""
+        return []
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return no step: dx is dy."""
+        return []
+
+
+def pool_window(layer: Any, spatial: Sequence[int]) -> Window:
+    """Return a pooling layer's window on a map of this size, with what "ceil" adds as padding."""
+    window = Window.resolve(spatial, layer.kernel, layer.stride, layer.padding, getattr(layer, "dilation", 1))
+    return window.fitted(spatial, layer.rounding)
+
+
+def find_blocks(graph: Graph, isa: ISA, threads: int) -> list[Block]:
+    """Cut a graph into blocks, in the order in which they run; a Softmax at the end is left to the loss."""
+    nodes = [n for n in graph.nodes if not (isinstance(n.layer, L.Softmax) and n.name == graph.output)]
+    blocks: list[Block] = []
+    shape: tuple[int, ...] = graph.input_shape
+    while nodes:
+        taken = _take(nodes, shape, graph.input_shapes(nodes[0].name)[0], isa, threads)
+        blocks.append(taken)
+        nodes = nodes[len(taken.nodes) :]
+        shape = taken.shape  # of the map in memory, which flattening leaves as it is
+    return blocks
+
+
+def _take(nodes: list[Node], shape: Shape, given: Shape, isa: ISA, threads: int) -> Block:
+    from foveal.engine.fallback import FallbackBlock
+
+    first, where = nodes[0].layer, (shape, given, isa, threads)
+    if isinstance(first, L.Flatten):
+        return FlattenBlock(nodes[:1], *where)
+    if isinstance(first, L.Affine):
+        return AffineBlock(nodes[: 1 + _is_activation(nodes[1:2])], *where)
+    if isinstance(first, L.ReLU | L.Sigmoid):
+        return ActivationBlock(nodes[:1], *where)
+    if isinstance(first, L.MaxPool | L.AvgPool):
+        return PoolingBlock(nodes[:1], *where)
+    if not isinstance(first, L.Convolution):
+        return FallbackBlock(nodes[:1], *where)
+    block = ConvolutionBlock(nodes[:1], *where)
+    rest = nodes[1:]
+    for _ in range(2):
+        acts = any(isinstance(n.layer, L.ReLU | L.Sigmoid) for n in block.nodes)
+        if not acts and _is_activation(rest[:1]):
+            block.nodes = [*block.nodes, rest.pop(0)]
+        elif block.pool is None and rest and _fusable(rest[0], block):
+            block.nodes = [*block.nodes, rest.pop(0)]
+    return block
+
+
+def _is_activation(nodes: list[Node]) -> bool:
+    return bool(nodes) and isinstance(nodes[0].layer, L.ReLU | L.Sigmoid)
+
+
+def _fusable(node: Node, block: ConvolutionBlock) -> bool:
+    if not isinstance(node.layer, L.MaxPool):
+        return False
+    window = pool_window(node.layer, block.geometry.output)
+    return window.output(block.geometry.output) == node.shape[1:] and block.geometry.can_fuse(window)

@@ -1,0 +1,232 @@
+"""The plan: how a graph runs on this machine for batches of up to n images. Made once, run often, printable.
+
+A plan owns its maps and makes no allocation when it runs. Programs: `forward`, and for training `backward`, which
+ends with the gradients of all parameters laid out as the parameters are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.engine.blocks import Block, FlattenBlock, as_map, find_blocks
+from foveal.engine.fallback import Call
+from foveal.engine.weights import Weights
+from foveal.graph import Graph
+from foveal.kernels import images, loss
+from foveal.kernels.buffers import Border, Map, zeros
+from foveal.kernels.isa import ISA
+from foveal.kernels.reduction import sum_parts
+from foveal.kernels.steps import Step, program, step
+from foveal.kernels.threads import Program
+
+Images = NDArray[Any]
+
+
+class Schedule:
+    """Steps in order: runs of machine-code steps become programs, calls of Python stand between them."""
+
+    def __init__(self, steps: Sequence[Any]) -> None:
+        self.steps = list(steps)
+        self._runs: list[Program | Call] = []
+        for native, group in itertools.groupby(self.steps, lambda s: isinstance(s, Step)):
+            self._runs += [program(list(group))] if native else list(group)
+        self._n = -1
+
+    def run(self, n: int) -> None:
+        """Run for the first n images."""
+        if n != self._n:
+            self._n = n
+            for s in self.steps:
+                if isinstance(s, Step):
+                    s.resize(n)
+        for r in self._runs:
+            r.run() if isinstance(r, Program) else r.run(n)
+
+
+class Plan:
+    """A graph, ready to run.
+
+    Parameters
+    ----------
+    graph : Graph
+    weights : Weights
+    blocks : list of Block
+        From `find_blocks`, not used by another plan.
+    batch : int
+        Most images in a run.
+    training : bool
+        Whether gradients will be asked for.
+    threads : int
+        Most threads that will run it.
+    """
+
+    def __init__(
+        self, graph: Graph, weights: Weights, blocks: list[Block], batch: int, training: bool, isa: ISA, threads: int
+    ) -> None:
+        self.graph, self.weights, self.blocks = graph, weights, blocks
+        self.batch, self.training, self.isa, self.threads = batch, training, isa, threads
+        self.lock = threading.Lock()
+        self.numbers = zeros(batch, np.int64)
+        self.numbers[:batch] = np.arange(batch)
+        self._make_forward()
+        if training:
+            self._make_backward()
+
+    def _make_forward(self) -> None:
+        self.x = Map(self.batch, *as_map(self.graph.input_shape), self._border_for(0))
+        self._readers = {
+            np.dtype(np.uint8): self._reader(images.read_uint8, 1 / 255),
+            np.dtype(np.float32): self._reader(images.read_float32, 1.0),
+        }
+        steps: list[Any] = []
+        self.maps = [self.x]
+        for i, block in enumerate(self.blocks):
+            same = isinstance(block, FlattenBlock)
+            self.maps.append(self.maps[-1] if same else block.make_y(self.batch, self._border_for(i + 1)))
+            p = self.weights.of(block.layer, self.weights.data)
+            steps += block.forward(self.maps[i], self.maps[i + 1], p, self.training)
+        self.scores = self.maps[-1]
+        self._forward = {d: Schedule([r, *steps]) for d, r in self._readers.items()}
+        y = self.scores
+        self._result = step("result", images.write_float32, keep=(y,), x=y.address, x_image=y.image, x_row=y.row,
+                            x_pixel=y.pixel, target=0, n=self.batch, channels=y.C, rows=y.H, columns=y.W)  # fmt: skip
+        self._write = program([self._result])
+
+    def _border_for(self, i: int) -> Border:
+        """Return the zeros around map i: what its reader needs."""
+        while i < len(self.blocks) and isinstance(self.blocks[i], FlattenBlock):
+            i += 1
+        return self.blocks[i].x_border() if i < len(self.blocks) else Border()
+
+    def _reader(self, kernel: Any, scale: float) -> Step:
+        x = self.x
+        return step("input", kernel, keep=(x, self.numbers), source=0, numbers=self.numbers, y=x.address, y_image=x.image,
+                    y_row=x.row, y_pixel=x.pixel, n=self.batch, channels=x.C, rows=x.H, columns=x.W, scale=scale)  # fmt: skip
+
+    def _make_backward(self) -> None:
+        y = self.scores
+        dy = Map(self.batch, y.C, y.H, y.W, self._dy_border(len(self.blocks) - 1))
+        self.losses, self.correct = zeros(self.batch), zeros(self.batch)
+        self._loss = step("softmax with cross-entropy", loss.softmax_cross_entropy, keep=(y, dy), x=y.address, xs=y.image,
+                          numbers=self.numbers, labels=0, loss=self.losses, correct=self.correct, dx=dy.address,
+                          dxs=dy.image, n=self.batch, classes=y.C * y.H * y.W)  # fmt: skip
+        self.gradients = zeros(self.weights.size)
+        self._uses = {id(b.layer): [c for c in self.blocks if c.layer is b.layer] for b in self.blocks}
+        self._stacks: dict[int, dict[str, NDArray[np.float32]]] = {}
+        steps: list[Any] = [self._loss]
+        for i in reversed(range(len(self.blocks))):
+            block = self.blocks[i]
+            dx = dy if isinstance(block, FlattenBlock) else self._dx(i)
+            p = self.weights.of(block.layer, self.weights.data)
+            steps += block.backward(dy, dx, p, self._gradients_of(block))
+            dy = dx if dx is not None else dy
+        self.backward_steps = steps + self._add_shared()
+        self._backward = Schedule(self.backward_steps)
+
+    def _needs_gradient(self, i: int) -> bool:
+        """Whether a block before block i learns."""
+        return any(b.layer.parameters for b in self.blocks[:i])
+
+    def _dy_border(self, i: int) -> Border:
+        while i > 0 and isinstance(self.blocks[i], FlattenBlock):
+            i -= 1
+        return self.blocks[i].dy_border(self._needs_gradient(i))
+
+    def _dx(self, i: int) -> Map | None:
+        if not self._needs_gradient(i):
+            return None
+        x = self.maps[i]
+        return Map(self.batch, x.C, x.H, x.W, self._dy_border(i - 1))
+
+    def _gradients_of(self, block: Block) -> dict[str, NDArray[np.float32]]:
+        """Return where the block's gradients go; each use of a shared layer has a place of its own."""
+        own, uses = self.weights.of(block.layer, self.gradients), self._uses[id(block.layer)]
+        if len(uses) == 1:
+            return own
+        stacks = self._stacks.setdefault(id(block.layer), {k: zeros(len(uses) * v.size) for k, v in own.items()})
+        at = next(i for i, b in enumerate(uses) if b is block)
+        return {k: stacks[k][at * v.size :] for k, v in own.items()}
+
+    def _add_shared(self) -> list[Step]:
+        """Return the steps that add the gradients of the uses of each shared layer."""
+        steps = []
+        for key, stacks in self._stacks.items():
+            uses = self._uses[key]
+            own = self.weights.of(uses[0].layer, self.gradients)
+            steps += [
+                step(f"{uses[0].name} (shared)", sum_parts, parts_at=stacks[k], part_size=v.size, parts=len(uses), y=v, size=v.size)
+                for k, v in own.items()
+            ]  # fmt: skip
+        return steps
+
+    def load(self, x: Images, rows: NDArray[np.int64] | None, start: int, n: int) -> Schedule:
+        """Point the input at images `rows` of x, or at `start` .. `start` + n, and return the forward schedule."""
+        schedule = self._forward[x.dtype]
+        block = self._readers[x.dtype].block
+        if rows is None:
+            self.numbers[:n] = np.arange(start, start + n)
+        else:
+            self.numbers[:n] = rows
+        block["source"] = x.ctypes.data
+        return schedule
+
+    def forward(self, x: Images, start: int, n: int, to: NDArray[np.float32]) -> None:
+        """Write the scores of images start .. start + n of x to `to`, (n, classes) or (n, C, H, W).
+
+        x : contiguous uint8 or float32 of shape (N, *input_shape)
+        """
+        self.load(x, None, start, n).run(n)
+        self._result.block["n"], self._result.block["target"] = n, to.ctypes.data
+        self._write.run()
+
+    def backward(self, x: Images, labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[float, int]:
+        """Run forward and backward on images `rows`; return the mean loss and how many were right.
+
+        The gradients of the mean loss stand in `gradients`.
+        """
+        n = len(rows)
+        self._loss.block["labels"] = labels.ctypes.data
+        self.load(x, rows, 0, n).run(n)
+        self._backward.run(n)
+        return float(self.losses[:n].mean(dtype=np.float64)), int(self.correct[:n].sum())
+
+    @property
+    def steps(self) -> list[Any]:
+        """All steps in the order in which they run, for uint8 images."""
+        forward = self._forward[np.dtype(np.uint8)].steps
+        return [*forward, *self.backward_steps] if self.training else forward
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all memory that the plan and its weights hold."""
+        arrays: dict[int, int] = {}
+        for s in self.steps:
+            for a in s.keep:
+                memory = a.data if isinstance(a, Map) else a
+                if isinstance(memory, np.ndarray):
+                    base = memory.base if isinstance(memory.base, np.ndarray) else memory
+                    arrays[base.ctypes.data] = base.nbytes
+        return sum(arrays.values())
+
+    def __str__(self) -> str:
+        """Return what `explain` prints."""
+        from foveal.engine.explain import text
+
+        return text(self)
+
+    def explain(self) -> None:
+        """Print each step's kernel, tile, bytes, multiply-adds, measured time and share of the FMA peak."""
+        print(self)
+
+
+def make_plan(
+    graph: Graph, weights: Weights, batch: int, training: bool, isa: ISA, threads: int, blocks: list[Block] | None = None
+) -> Plan:
+    """Return a plan for batches of up to `batch` images."""
+    return Plan(graph, weights, blocks or find_blocks(graph, isa, threads), batch, training, isa, threads)

@@ -1,0 +1,189 @@
+"""Convolution against its formula by hand, PyTorch, SciPy and ONNX Runtime, and against itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from foveal.reference import convolve, correlate, correlate_grad
+from tests.support.geometries import Case, cases
+from tests.support.oracles import assert_adjoint, assert_close_to_reference, assert_gradient, require
+from tests.support.runtime import onnx_node, onnx_window
+
+random_cases = settings(derandomize=True, deadline=None, max_examples=60)
+
+
+def grad_arrays(case: Case):
+    """Return x, w, bias, y and a random dy."""
+    x, w, b = case.arrays()
+    y = correlate(x, w, b, **case.options)
+    return x, w, b, y, np.random.default_rng(case.seed + 1).standard_normal(y.shape)
+
+
+def loops(case: Case):
+    """The formula of the docstring, one number at a time."""
+    x, w, b = case.arrays()
+    (_, c, h, width), (k, part, r, s) = x.shape, w.shape
+    (sh, sw), (dh, dw), ((top, _), (left, _)) = case.stride, case.dilation, case.padding
+    y = correlate(x, w, b, **case.options)
+    result = np.zeros_like(y)
+    for i, f, p, q in np.ndindex(*y.shape):
+        total = b[f]
+        for ch, u, v in np.ndindex(part, r, s):
+            channel = ch + f // (k // case.groups) * (c // case.groups)
+            row, column = p * sh + u * dh - top, q * sw + v * dw - left
+            if 0 <= row < h and 0 <= column < width:
+                total += x[i, channel, row, column] * w[f, ch, u, v]
+        result[i, f, p, q] = total
+    return y, result
+
+
+@settings(random_cases, max_examples=25)
+@given(cases(max_batch=2))
+def test_correlate_is_the_formula(case):
+    y, expected = loops(case)
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_correlate_by_hand():
+    x = np.arange(16.0).reshape(1, 1, 4, 4)
+    sobel = [[[[1, 0, -1], [2, 0, -2], [1, 0, -1]]]]
+    np.testing.assert_array_equal(correlate(x, sobel)[0, 0], [[-8, -8], [-8, -8]])
+    np.testing.assert_array_equal(convolve(x, sobel)[0, 0], [[8, 8], [8, 8]])
+    # With padding 1 and stride 3 the corner (0, 0) reads [[0,0,0],[0,0,1],[0,4,5]]: -2*1 - 1*5 = -7.
+    assert correlate(x, sobel, [100.0], stride=3, padding=1)[0, 0, 0, 0] == 93
+
+
+@random_cases
+@given(cases(symmetric=True))
+def test_values_and_gradients_agree_with_pytorch(case):
+    torch = require("torch")
+    x, w, b, y, dy = grad_arrays(case)
+    tx, tw, tb = (torch.tensor(a, requires_grad=True) for a in (x, w, b))
+    padding = [before for before, _ in case.padding]
+    ty = torch.nn.functional.conv2d(tx, tw, tb, case.stride, padding, case.dilation, case.groups)
+    ty.backward(torch.tensor(dy))
+    np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(correlate_grad(x, w, dy, **case.options), (tx, tw, tb), strict=True):
+        np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=1e-11, atol=1e-11)
+
+
+@settings(random_cases, max_examples=20)
+@given(cases())
+def test_values_agree_with_onnxruntime(case):
+    x, w, b = case.arrays(np.float32)
+    y = onnx_node("Conv", {"x": x, "w": w, "b": b}, group=case.groups, **onnx_window(case))
+    magnitude = correlate(abs(x), abs(w), abs(b), **case.options)
+    n = w[0].size + 1
+    assert_close_to_reference(y, correlate(x, w, b, **case.options), magnitude, n)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (1, 5)])
+def test_values_agree_with_scipy(shape):
+    signal = require("scipy.signal")
+    rng = np.random.default_rng(3)
+    x, w = rng.standard_normal((7, 8)), rng.standard_normal(shape)
+    for mode, padding in (("valid", 0), ("full", [(n - 1, n - 1) for n in shape])):
+        ours = correlate(x[None, None], w[None, None], padding=padding)[0, 0]
+        np.testing.assert_allclose(ours, signal.correlate2d(x, w, mode), rtol=1e-12, atol=1e-12)
+        ours = convolve(x[None, None], w[None, None], padding=padding)[0, 0]
+        np.testing.assert_allclose(ours, signal.convolve2d(x, w, mode), rtol=1e-12, atol=1e-12)
+
+
+@random_cases
+@given(cases())
+def test_gradients_are_adjoints(case):
+    x, w, _, _, dy = grad_arrays(case)
+    dx, dw, db = correlate_grad(x, w, dy, **case.options)
+    assert_adjoint(lambda v: correlate(v, w, **case.options), lambda _: dx, x, dy)
+    assert_adjoint(lambda v: correlate(x, v, **case.options), lambda _: dw, w, dy)
+    np.testing.assert_allclose(db, dy.sum(axis=(0, 2, 3)), rtol=1e-13)
+
+
+@settings(random_cases, max_examples=20)
+@given(cases())
+def test_gradients_agree_with_differences(case):
+    x, w, b, _, dy = grad_arrays(case)
+    grads = correlate_grad(x, w, dy, **case.options)
+    assert_gradient(lambda *a: correlate(*a, **case.options), (x, w, b), grads, dy, seed=case.seed)
+
+
+@random_cases
+@given(cases())
+def test_convolve_is_correlate_with_a_flipped_filter(case):
+    x, w, b = case.arrays()
+    flipped = np.flip(w, axis=(2, 3))
+    np.testing.assert_array_equal(convolve(x, flipped, b, **case.options), correlate(x, w, b, **case.options))
+
+
+@random_cases
+@given(cases())
+def test_padding_is_explicit_zeros(case):
+    x, w, b = case.arrays()
+    options = case.options | {"padding": 0}
+    padded = np.pad(x, ((0, 0), (0, 0), *case.padding))
+    np.testing.assert_array_equal(correlate(x, w, b, **case.options), correlate(padded, w, b, **options))
+
+
+@random_cases
+@given(cases())
+def test_groups_are_split_filters(case):
+    x, w, _ = case.arrays()
+    parts = zip(np.split(x, case.groups, axis=1), np.split(w, case.groups), strict=True)
+    options = case.options | {"groups": 1}
+    split = np.concatenate([correlate(*part, **options) for part in parts], axis=1)
+    np.testing.assert_allclose(correlate(x, w, **case.options), split, rtol=1e-12, atol=1e-13)
+
+
+@random_cases
+@given(cases())
+def test_a_batch_is_one_by_one(case):
+    x, w, b = case.arrays()
+    single = np.concatenate([correlate(image[None], w, b, **case.options) for image in x])
+    np.testing.assert_allclose(correlate(x, w, b, **case.options), single, rtol=1e-12, atol=1e-13)
+
+
+def test_1x1_is_a_matrix_product():
+    rng = np.random.default_rng(5)
+    x, w = rng.standard_normal((2, 6, 4, 5)), rng.standard_normal((3, 6, 1, 1))
+    np.testing.assert_allclose(correlate(x, w), np.einsum("kc,nchw->nkhw", w[:, :, 0, 0], x), rtol=1e-12)
+
+
+def test_dilation_is_a_filter_with_zeros_between():
+    rng = np.random.default_rng(6)
+    x, w = rng.standard_normal((1, 2, 9, 9)), rng.standard_normal((3, 2, 3, 2))
+    spread = np.zeros((3, 2, 5, 4))
+    spread[:, :, ::2, ::3] = w
+    np.testing.assert_allclose(correlate(x, w, dilation=(2, 3)), correlate(x, spread), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8, np.int64, bool])
+def test_every_real_dtype_is_computed_in_float64(dtype):
+    x = np.arange(18).reshape(1, 2, 3, 3).astype(dtype)
+    y = correlate(x, np.ones((1, 2, 2, 2), np.float32))
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y, correlate(x.astype(np.float64), np.ones((1, 2, 2, 2))))
+
+
+def test_ceil_hangs_over_the_end_with_zeros():
+    x = np.ones((1, 1, 4, 4))
+    y = correlate(x, np.ones((1, 1, 3, 3)), stride=2, rounding="ceil")[0, 0]
+    np.testing.assert_array_equal(y, [[9, 6], [6, 4]])
+
+
+def test_an_empty_batch_stays_empty():
+    x, w = np.zeros((0, 2, 4, 4)), np.ones((3, 2, 3, 3))
+    y = correlate(x, w)
+    assert y.shape == (0, 3, 2, 2)
+    dx, dw, db = correlate_grad(x, w, y)
+    assert dx.shape == x.shape
+    assert not dw.any()
+    assert not db.any()
+
+
+def test_arguments_are_not_changed_and_strided_views_are_read_right():
+    rng = np.random.default_rng(8)
+    big = rng.standard_normal((2, 8, 8, 3))
+    view, w = big.transpose(0, 3, 1, 2)[:, :, ::-1, ::2], rng.standard_normal((2, 3, 3, 3))
+    before = big.copy()
+    np.testing.assert_allclose(correlate(view, w), correlate(np.ascontiguousarray(view), w), rtol=1e-14)
+    np.testing.assert_array_equal(big, before)

@@ -1,0 +1,62 @@
+"""Random convolution geometries for hypothesis: small, every argument away from its default, always one that fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A convolution: shapes of x and w, its keyword arguments, and the seed of its numbers."""
+
+    x_shape: tuple[int, int, int, int]
+    w_shape: tuple[int, int, int, int]
+    stride: Pair
+    padding: tuple[Pair, Pair]
+    dilation: Pair
+    groups: int
+    seed: int
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+
+    def arrays(self, dtype: type = np.float64) -> tuple[Any, Any, Any]:
+        """Return x, w and bias."""
+        rng = np.random.default_rng(self.seed)
+        shapes = (self.x_shape, self.w_shape, self.w_shape[:1])
+        x, w, b = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+        return x, w, b
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, symmetric: bool = False, max_batch: int = 3) -> Case:
+    """Draw a case; `symmetric` gives every axis the same padding before and after, as PyTorch wants it."""
+    small = st.integers(1, 3)
+    n, c, k, groups = draw(st.integers(1, max_batch)), draw(small), draw(small), draw(st.integers(1, 2))
+    spatial, kernel, stride, dilation, padding = [], [], [], [], []
+    for _ in range(2):
+        r, s, d = draw(st.integers(1, 4)), draw(small), draw(small)
+        before = draw(st.integers(0, 3))
+        after = before if symmetric else draw(st.integers(0, 3))
+        least = max(1, d * (r - 1) + 1 - before - after)
+        spatial.append(draw(st.integers(least, least + 5)))
+        kernel.append(r)
+        stride.append(s)
+        dilation.append(d)
+        padding.append((before, after))
+    return Case(
+        x_shape=(n, c * groups, spatial[0], spatial[1]),
+        w_shape=(k * groups, c, kernel[0], kernel[1]),
+        stride=(stride[0], stride[1]),
+        padding=(padding[0], padding[1]),
+        dilation=(dilation[0], dilation[1]),
+        groups=groups,
+        seed=draw(st.integers(0, 2**16)),
+    )

@@ -1,0 +1,97 @@
+"""fit with the real engine: it learns, equals the formulas of the optimizers, and goes on bit for bit."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from foveal import data
+from foveal.engine import TrainingRun
+from foveal.errors import DataError
+from foveal.models import SimpleConvNet
+from foveal.training import fit
+from foveal.training.optimizers import OPTIMIZERS, SGD, Adam
+
+SMALL = {"conv_param": {"filter_num": 4, "filter_size": 5, "pad": 0, "stride": 2}, "hidden_size": 16}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    x, t = data.load("mnist-5k").train
+    return x[:250], t[:250]
+
+
+def arrays(net):
+    return {name: array.copy() for name, array in net._arrays().items()}
+
+
+def test_simple_convnet_learns_mnist_5k():
+    digits = data.load("mnist-5k")
+    net = SimpleConvNet(seed=0)
+    history = fit(net, *digits.train, epochs=3, validation=digits.test, progress=False)
+    assert history.test_accuracy == net.accuracy(*digits.test)
+    assert history.test_accuracy > 0.93
+    assert history.smoothed()[-1] < 0.2 * history.smoothed()[0]
+
+
+@pytest.mark.parametrize("kind", sorted(OPTIMIZERS))
+def test_steps_equal_gradient_and_update(digits, kind):
+    """A fused step against the two things it fuses: the network's gradient and the optimizer's formula in NumPy."""
+    x, t = digits[0][:60], digits[1][:60]
+    optimizer = OPTIMIZERS[kind](lr=0.01, weight_decay=0.01)
+    net, other = SimpleConvNet(**SMALL, weight_init_std=0.1), SimpleConvNet(**SMALL, weight_init_std=0.1)
+    fit(net, x, t, epochs=2, batch_size=25, optimizer=optimizer, progress=False)
+    oracle = optimizer.with_rate(optimizer.lr)
+    for epoch in (1, 2):
+        order = np.random.default_rng((0, epoch)).permutation(60)
+        for start in range(0, 60, 25):
+            rows = order[start : start + 25]
+            values = arrays(other)
+            oracle.update(values, other.gradient(x[rows], t[rows]))
+            other.load_parameters(values)
+    for name, array in arrays(net).items():
+        np.testing.assert_allclose(array, arrays(other)[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("cut", [2, 3, 4])
+def test_interrupted_and_resumed_gives_the_same_bits(digits, tmp_path, monkeypatch, kind, cut):
+    settings = {"epochs": 2, "batch_size": 100, "optimizer": kind, "schedule": "cosine", "progress": False}
+    whole, part, rest = SimpleConvNet(**SMALL), SimpleConvNet(**SMALL), SimpleConvNet(**SMALL, seed=5)
+    expected = fit(whole, *digits, validation=digits, **settings)
+    plain, count = TrainingRun.step, iter(range(1, 100))
+
+    def step(self, rows):
+        if next(count) == cut:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, rows)
+
+    path = tmp_path / "checkpoint.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "step", step)
+        assert fit(part, *digits, validation=digits, checkpoint=path, **settings).interrupted
+    history = fit(rest, *digits, validation=digits, resume=path, **settings)
+    assert history.loss == expected.loss
+    assert [e.test_accuracy for e in history.epochs] == [e.test_accuracy for e in expected.epochs]
+    for name, array in arrays(whole).items():
+        np.testing.assert_array_equal(arrays(rest)[name], array, err_msg=name)
+
+
+def test_validation_and_checkpoint_do_not_change_the_result(digits, tmp_path):
+    first, second = SimpleConvNet(**SMALL), SimpleConvNet(**SMALL)
+    fit(first, *digits, epochs=2, batch_size=64, progress=False)
+    fit(second, *digits, epochs=2, batch_size=64, validation=digits, checkpoint=tmp_path / "c", progress=False)
+    for name, array in arrays(first).items():
+        np.testing.assert_array_equal(arrays(second)[name], array, err_msg=name)
+
+
+def test_divergence_is_told(digits):
+    net = SimpleConvNet(**SMALL, weight_init_std=0.3)
+    with pytest.raises(DataError, match=r"expected a finite loss, got (nan|inf): training diverged at .* 1e\+20"):
+        fit(net, *digits, epochs=3, batch_size=50, optimizer=SGD(1e20), progress=False)
+
+
+def test_batch_larger_than_the_data(digits):
+    net = SimpleConvNet(**SMALL)
+    assert len(fit(net, *digits, epochs=2, batch_size=1000, optimizer=Adam(), progress=False).loss) == 2
