@@ -128,7 +128,10 @@ class Network:
             rows.append((f"{node.name}  {node.layer!r}", "x".join(map(str, node.shape)), f"{count:,}", f"{macs:,}"))
         rows.append(("sum", "", f"{totals[0]:,}", f"{totals[1]:,}"))
         widths = [max(len(r[i]) for r in rows) for i in range(4)]
-        lines = ["  ".join([r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:], strict=True))]) for r in rows]
+        lines = [
+            "  ".join([r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:], strict=True))])
+            for r in rows
+        ]
         rule = "-" * len(lines[0])
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -207,7 +210,7 @@ class Network:
         return dict(self.engine.gradient(as_input(images), labels)[1])
 
     def numerical_gradient(self, x: ArrayLike, t: ArrayLike, *, step: float = 1e-5) -> dict[str, Array]:
-        """Return the gradient by central differences, (loss(p + h) - loss(p - h)) / 2h, in float64 through the reference.
+        """Return the gradient by central differences, (loss(p + h) - loss(p - h)) / 2h, with the reference's loss.
 
         Slow: two losses for each number that is learned. It checks `gradient`; it does not replace it.
         """
@@ -269,7 +272,8 @@ class Network:
         wanted, given = self.parameters, {k: np.asarray(v) for k, v in parameters.items()}
         wrong = [f"{k} is missing" for k in wanted if k not in given]
         wrong += [f"{k} is unknown" for k in given if k not in wanted]
-        wrong += [f"{k} has shape {given[k].shape}, not {s}" for k, s in wanted.items() if k in given and given[k].shape != s]
+        both = [(k, s, given[k].shape) for k, s in wanted.items() if k in given]
+        wrong += [f"{k} has shape {got}, not {s}" for k, s, got in both if got != s]
         if wrong:
             fix = "These are parameters of another network."
             got = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
@@ -283,7 +287,7 @@ class Network:
         return {"type": type(self).__name__, "graph": self.graph.config(), "seed": self.seed}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network, layers and parameters, to a safetensors file; an old file is replaced only when all is written.
+        """Write layers and parameters to a safetensors file; an old file is replaced only when all is written.
 
         Raises
         ------

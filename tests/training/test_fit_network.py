@@ -29,10 +29,10 @@ def arrays(net):
 def test_simple_convnet_learns_mnist_5k():
     digits = data.load("mnist-5k")
     net = SimpleConvNet(seed=0)
-    history = fit(net, *digits.train, epochs=3, validation=digits.test, progress=False)
+    history = fit(net, *digits.train, epochs=6, validation=digits.test, progress=False)
     assert history.test_accuracy == net.accuracy(*digits.test)
-    assert history.test_accuracy > 0.93
-    assert history.smoothed()[-1] < 0.2 * history.smoothed()[0]
+    assert history.test_accuracy > 0.9
+    assert history.smoothed()[-1] < 0.15 * history.smoothed()[0]
 
 
 @pytest.mark.parametrize("kind", sorted(OPTIMIZERS))

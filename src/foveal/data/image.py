@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from foveal._files import storage_error
 from foveal.errors import FormatError, explain
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
@@ -41,11 +43,14 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     Examples
     --------
     >>> import tempfile
+    >>> from PIL import Image
     >>> path = os.path.join(tempfile.mkdtemp(), "red.png")
     >>> Image.new("RGB", (4, 2), "red").save(path)
     >>> read_image(path).shape
     (2, 4, 3)
     """
+    from PIL import Image  # not with the module: `import foveal` brings this one
+
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -58,6 +63,8 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
 
 
 def _open(file: Any, path: str | os.PathLike[str]) -> Image.Image:
+    from PIL import Image, ImageOps
+
     try:
         picture = Image.open(file)
         picture.load()
@@ -70,6 +77,8 @@ def _open(file: Any, path: str | os.PathLike[str]) -> Image.Image:
 
 
 def _pixels(picture: Image.Image, path: str | os.PathLike[str]) -> Pixels:
+    from PIL import Image
+
     if picture.mode == "F":
         fix = "Save it as an 8-bit PNG: a floating point image does not say what is white."
         raise FormatError(explain(str(path), expected="an image of 8 or 16 bits", got="floating point pixels", fix=fix))
@@ -89,7 +98,9 @@ def _pixels(picture: Image.Image, path: str | os.PathLike[str]) -> Pixels:
 def to_grey(pixels: Pixels) -> Pixels:
     """Luma of a colour picture, (299 R + 587 G + 114 B) / 1000; grey is returned as it is.
 
-    Source: ITU-R BT.601.
+    Source
+    ------
+    ITU-R BT.601.
 
     Examples
     --------
@@ -109,4 +120,6 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     >>> resize(np.zeros((30, 20), np.uint8), 15, 10).shape
     (15, 10)
     """
+    from PIL import Image
+
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))

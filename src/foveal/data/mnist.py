@@ -47,7 +47,9 @@ def load_mnist() -> Dataset:
     StorageError
         If a file cannot be read, or the cache cannot be written.
 
-    Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition",
+    Source
+    ------
+    Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition",
     Proceedings of the IEEE 86(11), 1998.
     """
     images, labels, test_images, test_labels = (_load_file(name) for name in CHECKSUMS)

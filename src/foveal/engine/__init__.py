@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,15 @@ from foveal.engine.engine import Engine
 from foveal.engine.plan import Plan
 from foveal.engine.training import Optimizer, TrainingRun
 
-if TYPE_CHECKING:
-    from foveal.network import Network
-
 __all__ = ["Engine", "Optimizer", "Plan", "TrainingRun", "as_input", "training"]
+
+
+class Runnable(Protocol):
+    """What has an engine: a network."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine."""
 
 
 def as_input(x: NDArray[Any]) -> NDArray[Any]:
@@ -23,7 +28,7 @@ def as_input(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def training(
-    net: Network, x: NDArray[Any], t: NDArray[np.int64], *, batch_size: int, optimizer: Optimizer
+    net: Runnable, x: NDArray[Any], t: NDArray[np.int64], *, batch_size: int, optimizer: Optimizer
 ) -> TrainingRun:
     """Return a context in which `net` learns step by step from x and the class indices t."""
     labels = np.ascontiguousarray(t, np.int64)

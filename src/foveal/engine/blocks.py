@@ -323,9 +323,7 @@ def _take(nodes: list[Node], shape: Shape, given: Shape, isa: ISA, threads: int)
     rest = nodes[1:]
     for _ in range(2):
         acts = any(isinstance(n.layer, L.ReLU | L.Sigmoid) for n in block.nodes)
-        if not acts and _is_activation(rest[:1]):
-            block.nodes = [*block.nodes, rest.pop(0)]
-        elif block.pool is None and rest and _fusable(rest[0], block):
+        if (not acts and _is_activation(rest[:1])) or (block.pool is None and rest and _fusable(rest[0], block)):
             block.nodes = [*block.nodes, rest.pop(0)]
     return block
 

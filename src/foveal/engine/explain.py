@@ -20,11 +20,11 @@ HEADER = ("step", "kernel", "tile", "bytes", "MACs", "ms", "of peak")
 
 def measure(s: Any, n: int) -> float:
     """Return the median time of a step in seconds, run by itself."""
-    run = (lambda: s.run(n)) if isinstance(s, Call) else program([s]).run
+    native = None if isinstance(s, Call) else program([s])
     times = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
-        run()
+        s.run(n) if native is None else native.run()
         times.append(time.perf_counter() - begin)
     return float(np.median(times))
 
@@ -63,7 +63,10 @@ def text(plan: Plan) -> str:
     share = f"{2 * macs / total / peak:.0%}"
     rows.append(("sum", "", "", f"{plan.nbytes:,}", f"{macs:,}", f"{1e3 * total:.3f}", share))
     widths = [max(len(r[i]) for r in rows) for i in range(len(HEADER))]
-    lines = ["  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))) for r in rows]
+    lines = [
+        "  ".join(c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True)))
+        for r in rows
+    ]
     kind = "training" if plan.training else "inference"
     title = (
         f"plan for {kind}, batches of up to {plan.batch}, on {plan.isa.name} ({plan.isa.lanes} lanes, "

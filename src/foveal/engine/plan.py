@@ -226,7 +226,13 @@ class Plan:
 
 
 def make_plan(
-    graph: Graph, weights: Weights, batch: int, training: bool, isa: ISA, threads: int, blocks: list[Block] | None = None
+    graph: Graph,
+    weights: Weights,
+    batch: int,
+    training: bool,
+    isa: ISA,
+    threads: int,
+    blocks: list[Block] | None = None,
 ) -> Plan:
     """Return a plan for batches of up to `batch` images."""
     return Plan(graph, weights, blocks or find_blocks(graph, isa, threads), batch, training, isa, threads)

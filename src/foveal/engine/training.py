@@ -46,8 +46,8 @@ class TrainingRun:
         weights = engine.weights
         self._states = [zeros(weights.size) for _ in range(optimizer.states)]
         m, v = ([*self._states, weights.data, weights.data])[:2]
-        update = step("update", KERNELS[optimizer.kind], keep=(weights, self.plan), p=weights.data, g=self.plan.gradients,
-                      m=m, v=v, size=weights.size, **{f"c{i}": 0.0 for i in range(7)})  # fmt: skip
+        update = step("update", KERNELS[optimizer.kind], p=weights.data, g=self.plan.gradients, m=m, v=v,
+                      size=weights.size, c0=0.0, c1=0.0, c2=0.0, c3=0.0, c4=0.0, c5=0.0, c6=0.0)  # fmt: skip
         self._update = update.block
         forward = self.plan._forward[x.dtype].steps
         self._schedule = Schedule([*forward, *self.plan.backward_steps, update])
@@ -94,5 +94,7 @@ class TrainingRun:
     def __enter__(self) -> TrainingRun:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -6,6 +6,8 @@ first, and uint8 pixels become float32 here.
 
 from __future__ import annotations
 
+import numpy as np
+
 from foveal.kernels.compiler import arguments, bytes_, fields, floats, helper, integers, kernel, take
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -22,10 +24,10 @@ def spread(source, y, a, scale):
             start = c * plane + h * a.columns
             if a.y_pixel == 1:
                 for w in range(a.columns):
-                    y[to + w] = source[start + w] * scale
+                    y[to + w] = np.float32(source[start + w]) * scale
             else:
                 for w in range(a.columns):
-                    y[to + w * a.y_pixel + c] = source[start + w] * scale
+                    y[to + w * a.y_pixel + c] = np.float32(source[start + w]) * scale
 
 
 @helper
@@ -42,7 +44,7 @@ def read_uint8(args, counter, thread):
     task = take(counter)
     while task < a.n:
         y = floats(a.y + 4 * task * a.y_image, a.y_image)
-        spread(bytes_(a.source + number(a, task) * size, size), y, a, a.scale)
+        spread(bytes_(a.source + number(a, task) * size, size), y, a, np.float32(a.scale))
         task = take(counter)
 
 
@@ -54,7 +56,7 @@ def read_float32(args, counter, thread):
     task = take(counter)
     while task < a.n:
         y = floats(a.y + 4 * task * a.y_image, a.y_image)
-        spread(floats(a.source + 4 * number(a, task) * size, size), y, a, a.scale)
+        spread(floats(a.source + 4 * number(a, task) * size, size), y, a, np.float32(a.scale))
         task = take(counter)
 
 

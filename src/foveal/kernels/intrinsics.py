@@ -41,7 +41,7 @@ def _tile_signature(arguments: tuple[str, ...]) -> Any:
 
 
 @intrinsic
-def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, M):  # noqa: PLR0913
+def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, M):
     """Call an outer tile by its address; the arguments are those of `tile.OUTER`."""
     return _tile_signature(OUTER), _call(OUTER)
 

@@ -1,4 +1,4 @@
-"""SimpleConvNet, the first convolutional network of the notes: convolution - ReLU - pooling - affine - ReLU - affine."""
+"""SimpleConvNet, the first convolutional network of the notes."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def filters(before: Weights | None, after: Weights, *, channel: int = 0, title: 
     mosaics = {name: mosaic(image) for name, image in images.items()}
     height, width = next(iter(mosaics.values())).shape[:2]
     side = 4.2
-    figure = new_figure(side * len(mosaics) + 0.9, max(1.6, side * height / width) + 0.6)
+    figure = new_figure(side * len(mosaics) + 0.9, max(1.6, side * height / width) + (0.55 if title else 0.25))
     axes = figure.subplots(1, len(mosaics), squeeze=False)[0]
     for place, (name, pixels) in zip(axes, mosaics.items(), strict=True):
         _draw(place, name, pixels, limit)

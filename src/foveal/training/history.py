@@ -133,7 +133,9 @@ def smooth(values: Any, window: int = 11) -> NDArray[np.float64]:
     -------
     ndarray of shape (n,), float64
 
-    Source: K. Saitoh, "Deep Learning from Scratch", common/util.py, smooth_curve.
+    Source
+    ------
+    K. Saitoh, "Deep Learning from Scratch", common/util.py, smooth_curve.
 
     Examples
     --------

@@ -92,7 +92,9 @@ class Optimizer:
 class SGD(Optimizer):
     """Stochastic gradient descent: ``p -= lr g``.
 
-    Source: H. Robbins, S. Monro, "A stochastic approximation method", 1951; torch.optim.SGD.
+    Source
+    ------
+    H. Robbins, S. Monro, "A stochastic approximation method", 1951; torch.optim.SGD.
 
     Examples
     --------
@@ -114,7 +116,9 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """Momentum: ``v = mu v + g;  p -= lr v``.
 
-    Source: B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; torch.optim.SGD with
+    Source
+    ------
+    B. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; torch.optim.SGD with
     momentum=mu and no dampening.
 
     Examples
@@ -142,7 +146,9 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Nesterov's momentum, looking one step ahead: ``v = mu v + g;  p -= lr (g + mu v)``.
 
-    Source: Y. Nesterov, 1983; Y. Bengio, N. Boulanger-Lewandowski, R. Pascanu, "Advances in optimizing recurrent
+    Source
+    ------
+    Y. Nesterov, 1983; Y. Bengio, N. Boulanger-Lewandowski, R. Pascanu, "Advances in optimizing recurrent
     networks", arXiv 1212.0901; torch.optim.SGD with nesterov=True.
 
     Examples
@@ -166,7 +172,9 @@ class Nesterov(Momentum):
 class AdaGrad(Optimizer):
     """AdaGrad, a rate for each weight that falls with its past gradients: ``h += g²;  p -= lr g / (sqrt(h) + eps)``.
 
-    Source: J. Duchi, E. Hazan, Y. Singer, JMLR 12, 2011; torch.optim.Adagrad.
+    Source
+    ------
+    J. Duchi, E. Hazan, Y. Singer, JMLR 12, 2011; torch.optim.Adagrad.
 
     Examples
     --------
@@ -193,7 +201,9 @@ class AdaGrad(Optimizer):
 class RMSProp(Optimizer):
     """RMSProp, AdaGrad that forgets: ``h = decay h + (1 - decay) g²;  p -= lr g / (sqrt(h) + eps)``.
 
-    Source: T. Tieleman, G. Hinton, COURSERA lecture 6.5, 2012; torch.optim.RMSprop, whose alpha is called decay here.
+    Source
+    ------
+    T. Tieleman, G. Hinton, COURSERA lecture 6.5, 2012; torch.optim.RMSprop, whose alpha is called decay here.
 
     Examples
     --------
@@ -224,7 +234,9 @@ class Adam(Optimizer):
     ``m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g²``
     ``p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)``
 
-    Source: D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1; torch.optim.Adam.
+    Source
+    ------
+    D. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1; torch.optim.Adam.
 
     Examples
     --------
@@ -268,7 +280,9 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: first ``p *= 1 - lr weight_decay``, then Adam without decay.
 
-    Source: I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019; torch.optim.AdamW.
+    Source
+    ------
+    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019; torch.optim.AdamW.
 
     Examples
     --------

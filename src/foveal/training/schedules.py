@@ -55,7 +55,9 @@ class Cosine:
     ParameterError
         If a rate is negative, or the warm-up leaves no step.
 
-    Source: I. Loshchilov, F. Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
+    Source
+    ------
+    I. Loshchilov, F. Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
 
     Examples
     --------
@@ -130,7 +132,9 @@ class OneCycle:
     ParameterError
         If a number is out of range.
 
-    Source: L. Smith, N. Topin, "Super-convergence", arXiv 1708.07120; torch.optim.lr_scheduler.OneCycleLR.
+    Source
+    ------
+    L. Smith, N. Topin, "Super-convergence", arXiv 1708.07120; torch.optim.lr_scheduler.OneCycleLR.
 
     Examples
     --------
