@@ -215,7 +215,7 @@ class Network:
         Slow: two losses for each number that is learned. It checks `gradient`; it does not replace it.
         """
         images, labels = self._pair(x, t)
-        arrays = {k: v.astype(np.float64) for k, v in self._arrays().items()}
+        arrays = {k: v.astype(np.float64) for k, v in self.arrays().items()}
         result = {}
         for name, array in arrays.items():
             slopes = np.empty(array.size)
@@ -234,7 +234,7 @@ class Network:
 
     def reference_scores(self, x: ArrayLike) -> Array:
         """Return the scores computed by the reference formulas in float64: what `predict` is tested against."""
-        return self._reference_scores(check_images(x, self.input_shape), self._arrays())
+        return self._reference_scores(check_images(x, self.input_shape), self.arrays())
 
     def _reference_scores(self, x: Array, arrays: Mapping[str, Array]) -> Array:
         scale = 1 / 255 if x.dtype == np.uint8 else 1.0
@@ -254,12 +254,15 @@ class Network:
 
     # What it has learned
 
-    def _arrays(self) -> dict[str, Array]:
-        """Return the users' arrays, up to date, without handing them out."""
+    def arrays(self) -> dict[str, Array]:
+        """Return read-only views of all parameters, by name, as they are now; layers' `weight` and `bias` can be changed."""
         for layer in self.layers:
             if layer.parameters.refresh is not None:
                 layer.parameters.refresh()
-        return {f"{n.name}.{k}": v for n in self.graph.owners() for k, v in n.layer.parameters.peek().items()}
+        views = {f"{n.name}.{k}": v.view() for n in self.graph.owners() for k, v in n.layer.parameters.peek().items()}
+        for view in views.values():
+            view.flags.writeable = False
+        return views
 
     def load_parameters(self, parameters: Mapping[str, ArrayLike]) -> None:
         """Set every parameter; nothing changes unless all names and shapes fit.
@@ -299,7 +302,7 @@ class Network:
         description = {"format": FORMAT, "version": __version__, "network": json.dumps(self.config())}
         if self.classes is not None:
             description["classes"] = json.dumps(self.classes)
-        content = save({k: np.ascontiguousarray(v) for k, v in self._arrays().items()}, description)
+        content = save({k: np.ascontiguousarray(v) for k, v in self.arrays().items()}, description)
         with atomic_write(path) as file:
             file.write(content)
 

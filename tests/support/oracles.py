@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 U32 = 2.0**-24  # unit roundoff of float32
+U64 = 2.0**-53  # unit roundoff of float64
 
 
 def gamma(n: int, u: float = U32) -> float:
@@ -63,11 +64,22 @@ def assert_gradient(
     step: float = 1e-6,
     tolerance: float = 1e-7,
     directions: int = 3,
+    magnitude: Callable[..., Any] | None = None,
+    n: int = 2,
 ) -> None:
     """Compare `grads` with central differences of <f(*args), dy> in float64 along random directions.
 
     `f` takes `args` and returns an array of the shape of `dy`; there is one gradient per argument, None skips it. `dy`
     must be random, never ones: ones hide errors that cancel in a sum.
+
+    Two errors are allowed for. What the formula leaves out (the step's third-order term, and roundings of the gradient
+    itself) is in proportion to the gradient: tolerance * |grad| |v|. What f rounds is not: each of its two values is
+    off by up to gamma_n * magnitude, which the difference keeps and 2 * step magnifies, however small the gradient is.
+
+    magnitude : callable, optional
+        Takes `args` and returns the sum of f over absolute values; default |f(*args)|, right where f does not cancel.
+    n : int
+        Roundings on the way from an argument to a value of f, that of args + step * v among them.
     """
     assert len(args) == len(grads)
     assert np.size(dy) == 1 or np.ptp(dy) > 0, "dy must be random, never constant"
@@ -79,12 +91,19 @@ def assert_gradient(
         assert np.shape(grad) == args[i].shape, f"argument {i}: gradient {np.shape(grad)}, value {args[i].shape}"
         for _ in range(directions):
             v = rng.standard_normal(args[i].shape)
-            up, down = (f(*args[:i], args[i] + sign * step * v, *args[i + 1 :]) for sign in (1, -1))
+            ends = [(*args[:i], args[i] + sign * step * v, *args[i + 1 :]) for sign in (1, -1)]
+            up, down = (f(*end) for end in ends)
+            sizes = [
+                np.abs(value) if magnitude is None else magnitude(*end)
+                for value, end in zip((up, down), ends, strict=True)
+            ]
             numeric = float(np.vdot(np.asarray(up) - np.asarray(down), dy)) / (2 * step)
             exact = float(np.vdot(grad, v))
             scale = max(float(np.linalg.norm(grad) * np.linalg.norm(v)), 1e-3)
-            assert abs(numeric - exact) <= tolerance * scale, (
-                f"argument {i}, seed {seed}: differences give {numeric!r}, the gradient {exact!r}, scale {scale:.3g}"
+            rounding = gamma(n, U64) * float(np.vdot(sizes[0] + sizes[1], np.abs(dy))) / (2 * step)
+            assert abs(numeric - exact) <= tolerance * scale + rounding, (
+                f"argument {i}, seed {seed}: differences give {numeric!r}, the gradient {exact!r}, scale {scale:.3g}, "
+                f"rounding {rounding:.3g}"
             )
 
 

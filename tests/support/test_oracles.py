@@ -46,6 +46,15 @@ def test_gradient_finds_a_wrong_factor_and_a_constant_dy():
         oracles.assert_gradient(np.sin, [x], [np.cos(x)], np.ones(5))
 
 
+def test_gradient_allows_for_the_roundings_of_f_and_no_more():
+    """f is large where its gradient is small: differences cannot be nearer than f's own roundings over the step."""
+    dy = np.array([1.0, -1.0 + 1e-6])
+    f = lambda b: np.array([1e3, 1e3 / 3]) + b  # noqa: E731
+    oracles.assert_gradient(f, [np.array([1.0])], [dy.sum(keepdims=True)], dy)
+    with pytest.raises(AssertionError, match="rounding"):
+        oracles.assert_gradient(f, [np.array([1.0])], [dy.sum(keepdims=True) + 1e-5], dy)
+
+
 def test_a_missing_oracle_fails_in_ci_and_is_skipped_elsewhere(monkeypatch):
     monkeypatch.setenv("FOVEAL_REQUIRE_ORACLES", "1")
     with pytest.raises(pytest.fail.Exception, match="no_such_oracle"):

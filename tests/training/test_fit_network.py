@@ -23,7 +23,7 @@ def digits():
 
 
 def arrays(net):
-    return {name: array.copy() for name, array in net._arrays().items()}
+    return {name: array.copy() for name, array in net.arrays().items()}
 
 
 def test_simple_convnet_learns_mnist_5k():

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import typer
 
-from foveal.cli import evaluate, predict, train
+from foveal.cli import bench, evaluate, predict, train
 from foveal.errors import FovealError
 
 # Plain help: rich would join the lines of the examples, and costs 0.2 s.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-for command in (train.train, evaluate.evaluate, predict.predict):
+for command in (train.train, evaluate.evaluate, predict.predict, bench.bench):
     app.command()(command)
 
 

@@ -81,7 +81,7 @@ def first_filters(net: Network) -> Any:
     """The weights of the first convolution (K, C, R, S), copied; None if there is none."""
     # Not layer.weight: who reads that may change it, so the engine would pack the weights again before each run.
     name = next((k for k, shape in net.parameters.items() if k.endswith(".weight") and len(shape) in (3, 4)), None)
-    return None if name is None else net._arrays()[name].copy()
+    return None if name is None else net.arrays()[name].copy()
 
 
 def _check_not_a_data_folder(folder: Path, data: str) -> None:

@@ -29,6 +29,8 @@ class Optimizer(Protocol):
 class TrainingRun:
     """A network in training. Leave the ``with`` block, or call `close`, and the network has the learned parameters.
 
+    An exception leaves the network as it was before the block, so that a diverged run does not spoil it.
+
     Parameters
     ----------
     engine : Engine
@@ -48,7 +50,7 @@ class TrainingRun:
         m, v = ([*self._states, weights.data, weights.data])[:2]
         update = step("update", KERNELS[optimizer.kind], p=weights.data, g=self.plan.gradients, m=m, v=v,
                       size=weights.size, c0=0.0, c1=0.0, c2=0.0, c3=0.0, c4=0.0, c5=0.0, c6=0.0)  # fmt: skip
-        self._update = update.block
+        self._coefficients = update.block.view(np.float64)[-7:]  # c0 .. c6, the last fields
         forward = self.plan._forward[x.dtype].steps
         self._schedule = Schedule([*forward, *self.plan.backward_steps, update])
         engine.weights.pull()
@@ -57,8 +59,8 @@ class TrainingRun:
         """Learn from images `rows`: return their mean loss before the update and how many were right."""
         plan, n = self.plan, len(rows)
         self.number += 1
-        for i, c in enumerate(self.optimizer.coefficients(self.number)):
-            self._update[f"c{i}"] = c
+        coefficients = self.optimizer.coefficients(self.number)
+        self._coefficients[: len(coefficients)] = coefficients
         with self.engine.lock:
             plan._loss.block["labels"] = self.labels.ctypes.data
             plan.load(self.x, rows, 0, n)
@@ -97,4 +99,7 @@ class TrainingRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self.engine.weights.discard()

@@ -94,6 +94,11 @@ class Weights:
         """Note that the packed parameters are newer than the users' arrays."""
         self._stale = True
 
+    def discard(self) -> None:
+        """Forget newer packed parameters: what users have is right again."""
+        self._stale = False
+        self._seen.clear()
+
     def push(self) -> None:
         """Write newer packed parameters into the users' arrays, in place."""
         if self._stale:

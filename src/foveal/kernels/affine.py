@@ -60,7 +60,7 @@ def affine_weight_gradient(args, counter, thread):
         else:
             table = a.last if task == a.panels - 1 else a.main
             tile_rows(table, a.R, a.dy, 1, a.dys, a.x + feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0,
-                      a.dw + feature, a.dws, none, a.lanes, a.units)  # fmt: skip
+                      a.dw + feature, a.dws, none, a.lanes, a.units, a.width)  # fmt: skip
         task = take(counter)
 
 
@@ -73,5 +73,5 @@ def affine_input_gradient(args, counter, thread):
         feature = 4 * task * a.width
         table = a.last if task == a.panels - 1 else a.main
         tile_rows(table, a.R, a.dy, a.dys, 1, a.w + feature, a.ws, a.one_tap, 1, a.units, a.zeros, 0,
-                  a.dx + feature, a.dxs, -float("inf"), a.lanes, a.n)  # fmt: skip
+                  a.dx + feature, a.dxs, -float("inf"), a.lanes, a.n, a.width)  # fmt: skip
         task = take(counter)

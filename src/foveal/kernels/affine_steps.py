@@ -16,7 +16,7 @@ from foveal.kernels.steps import Step, one_tap, step
 from foveal.kernels.tiles import choose_inner, choose_outer, table
 
 NONE = -float("inf")
-BLOCK = 1536  # features of a forward block: 100 rows of x and as many of w stay in a 1 MB L2 cache
+BLOCK = 1100  # features of a forward block: the rows of a tile stay in L1, all of x in L2
 Index = NDArray[np.int64]
 
 

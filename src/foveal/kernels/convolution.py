@@ -14,18 +14,18 @@ from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
 
 
 @helper
-def tile_rows(table, R, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, rows):
+def tile_rows(table, R, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, rows, ahead=0):
     """Cover `rows` rows with tiles of nearly equal size, the larger ones first. Addresses in bytes, strides in floats."""
     tiles = (rows + R - 1) // R
     small = rows // tiles
     more = rows - small * tiles
     tile = integers(table, R + 1)
     if more > 0:
-        call_outer(tile[small + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, more)
+        call_outer(tile[small + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, more)
         done = more * (small + 1)
         x, init, y = x + 4 * done * xs, init + 4 * done * i_s, y + 4 * done * ys
     if tiles > more:
-        call_outer(tile[small], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, tiles - more)
+        call_outer(tile[small], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, tiles - more)
 
 
 PANELS = "w main last taps last_taps R T K width last_width panels channels lanes"

@@ -17,17 +17,17 @@ _IMAGES = fields("source numbers y y_image y_row y_pixel n channels rows columns
 @helper
 def spread(source, y, a, scale):
     """Write one image (C, H, W), times `scale`, to channels-last memory."""
-    plane = a.rows * a.columns
-    for h in range(a.rows):
-        to = h * a.y_row
-        for c in range(a.channels):
-            start = c * plane + h * a.columns
-            if a.y_pixel == 1:
-                for w in range(a.columns):
-                    y[to + w] = np.float32(source[start + w]) * scale
+    C, H, W, pixel = a.channels, a.rows, a.columns, a.y_pixel
+    for h in range(H):
+        row = y[h * a.y_row : h * a.y_row + W * pixel]
+        for c in range(C):
+            values = source[(c * H + h) * W : (c * H + h + 1) * W]
+            if pixel == 1:
+                for w in range(W):  # plain indices on both sides: this loop becomes vector code
+                    row[w] = np.float32(values[w]) * scale
             else:
-                for w in range(a.columns):
-                    y[to + w * a.y_pixel + c] = np.float32(source[start + w]) * scale
+                for w in range(W):
+                    row[w * pixel + c] = np.float32(values[w]) * scale
 
 
 @helper

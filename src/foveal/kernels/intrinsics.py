@@ -5,6 +5,7 @@ Addresses are plain integers throughout the kernels; here they become pointers.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from llvmlite import ir
@@ -41,7 +42,7 @@ def _tile_signature(arguments: tuple[str, ...]) -> Any:
 
 
 @intrinsic
-def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, M):
+def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, M):
     """Call an outer tile by its address; the arguments are those of `tile.OUTER`."""
     return _tile_signature(OUTER), _call(OUTER)
 
@@ -138,6 +139,19 @@ def load_acquire(typing, address):
 
 
 @intrinsic
+def give_way(typing):
+    """Let another thread have this processor, where the system can be asked for it."""
+
+    def generate(context, b, sig, args):
+        if sys.platform != "win32":
+            kind = ir.FunctionType(ir.IntType(32), [])
+            b.call(cgutils.get_or_insert_function(b.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
 def pause(typing):
     """Tell the core that this loop only waits."""
 
@@ -163,6 +177,7 @@ __all__ = [
     "f32_pointer",
     "f64_pointer",
     "fetch_add",
+    "give_way",
     "i64_pointer",
     "load_acquire",
     "pause",

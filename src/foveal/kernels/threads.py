@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from foveal.errors import ParameterError, explain
 from foveal.kernels.compiler import Kernel, cached
-from foveal.kernels.intrinsics import call_kernel, compare_exchange, exchange, fetch_add, load_acquire, pause
+from foveal.kernels.intrinsics import call_kernel, compare_exchange, exchange, fetch_add, give_way, load_acquire, pause
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 LINE = 8  # int64 values in a cache line: what different threads write must not share one
+PATIENCE = 20_000  # turns of waiting before a thread that waits for a helper offers its processor
 SPIN = 20_000  # turns of waiting (about 0.2 to 1 ms) before a helper goes to sleep
 STATE, KERNEL, BLOCK, COUNTER, ASLEEP = 0, LINE, LINE + 1, LINE + 2, 2 * LINE  # places on the pool's board
 OPEN = 1 << 15  # STATE is step number << 16 | OPEN | helpers inside
@@ -48,8 +49,12 @@ def run_program(steps, length, counters, board, threads):
         opened = ((load_acquire(board) >> 16) + 1 << 16) | OPEN
         exchange(board, opened)
         call_kernel(kernel, block, counter, 0)
+        turns = 0
         while compare_exchange(board, opened, opened - OPEN) != opened:
             pause()
+            turns += 1
+            if turns > PATIENCE:  # a helper inside has lost its processor, perhaps to this very loop
+                give_way()
 
 
 @cached

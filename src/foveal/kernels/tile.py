@@ -28,7 +28,7 @@ from foveal.kernels.isa import ISA
 
 F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 PTR = ir.PointerType()
-OUTER = ("x", "xs", "xk", "w", "wk", "taps", "T", "K", "init", "is", "y", "ys", "floor", "tail", "M")
+OUTER = ("x", "xs", "xk", "w", "wk", "taps", "T", "K", "init", "is", "y", "ys", "floor", "tail", "ahead", "M")
 INNER = ("x", "xs", "w", "ws", "K", "init", "is", "y", "ys", "floor", "M")
 GROUP = 5
 _POINTERS = {"x", "w", "taps", "init", "y", "rows", "code", "db"}
@@ -55,6 +55,8 @@ class Emitter:
         bits = ir.VectorType(ir.IntType(1), self.V)
         kind = ir.FunctionType(ir.VoidType(), [self.vector, PTR, I32, bits])
         self._masked_store = ir.Function(self.module, kind, f"llvm.masked.store.v{self.V}f32.p0")
+        kind = ir.FunctionType(ir.VoidType(), [PTR, I32, I32, I32])
+        self._prefetch = ir.Function(self.module, kind, "llvm.prefetch.p0")
         if isa.fma:
             kind = ir.FunctionType(self.vector, [self.vector] * 3)
             self._fma = ir.Function(self.module, kind, f"llvm.fma.v{self.V}f32")
@@ -82,6 +84,9 @@ class Emitter:
 
     def store(self, value: Any, pointer: Any, mask: Any) -> None:
         self.b.call(self._masked_store, [value, pointer, I32(4), mask])
+
+    def prefetch(self, pointer: Any) -> None:
+        self.b.call(self._prefetch, [pointer, I32(0), I32(3), I32(1)])
 
     def splat(self, scalar: Any, kind: Any = F32) -> Any:
         undefined = ir.Constant(ir.VectorType(kind, self.V), ir.Undefined)
@@ -147,6 +152,7 @@ def outer(isa: ISA, R: int, C: int) -> str:
             def step(_: Any, state: list[Any]) -> list[Any]:
                 wp, xps, acc = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
                 ws = [e.load(e.at(wp, I64(c * V))) for c in range(C)]
+                e.prefetch(e.at(wp, a["ahead"]))
                 rows = e.rows(xps, strides)
                 new = []
                 for r in range(R):

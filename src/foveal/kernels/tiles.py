@@ -69,9 +69,14 @@ def table(kind: str, t: Tile, C: int, rows: int | None) -> NDArray[np.int64]:
     return np.array([address(kind, t.isa, r, C) if r in needed else 0 for r in range(t.R + 1)], np.int64)
 
 
+def _room(isa: ISA) -> int:
+    """Return the registers that a tile may count on; without fused multiply-adds a product needs one of its own."""
+    return isa.registers - (not isa.fma)
+
+
 def outer_candidates(isa: ISA) -> list[tuple[int, int]]:
     """Return every (R, C) that fits: R*C accumulators, C weights and one broadcast value."""
-    return [(R, C) for C in range(1, 5) for R in range(1, 15) if isa.registers >= R * C + C + 1]
+    return [(R, C) for C in range(1, 5) for R in range(1, 15) if _room(isa) >= R * C + C + 1]
 
 
 def _outer_cost(isa: ISA, R: int, C: int) -> float:
@@ -111,6 +116,6 @@ def choose_inner(isa: ISA, columns: int) -> Tile:
 
     `columns` is the number of rows of w; a C that divides it leaves no edge.
     """
-    shapes = [(R, C) for R in range(2, 6) for C in range(2, 6) if isa.registers >= R * C + R + 1]
+    shapes = [(R, C) for R in range(2, 6) for C in range(2, 6) if _room(isa) >= R * C + R + 1]
     R, C = max(shapes, key=lambda s: (columns / (-(-columns // s[1]) * s[1]) * s[0] * s[1] / (s[0] + s[1]), s[0]))
     return Tile(isa, R, C)

@@ -155,7 +155,7 @@ def _record(job: Job, now: Checkpoint, report: Silent) -> None:
 
 
 def _save(job: Job, run: Any, now: Checkpoint, path: Path) -> None:
-    now.parameters, now.state = dict(job.net._arrays()), run.state()
+    now.parameters, now.state = dict(job.net.arrays()), run.state()
     output_folder(path.parent)
     now.save(path)
 

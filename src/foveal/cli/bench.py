@@ -1,0 +1,110 @@
+"""foveal bench: Foveal beside its peers and the machine's peak."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Subject(StrEnum):
+    """What is measured."""
+
+    simple = "simple"
+    recipe = "recipe"
+
+
+class Peer(StrEnum):
+    """Whom it is measured against."""
+
+    torch = "torch"
+    none = "none"
+
+
+def bench(
+    subject: Annotated[Subject, typer.Argument(help="simple: times of SimpleConvNet. recipe: full MNIST, 20 epochs.")],
+    against: Annotated[Peer, typer.Option(help="The peer; torch must be installed.")] = Peer.torch,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 15,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of the recipe on each side.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the results to this file.")] = None,
+) -> None:
+    """Measure Foveal beside its peers and the FMA peak, in one run, after checking that the results agree.
+
+    Contestants take turns; times are medians, ratios the median of what ran side by side.
+
+    \b
+    Examples:
+      foveal bench simple
+      foveal bench simple --against torch --json --out benchmarks/results/simple.json
+      foveal bench recipe --seeds 3
+    """
+    import json
+
+    from foveal._files import output_folder, write_json
+
+    if out is not None:
+        output_folder(out.parent, make=True)
+    torch = _torch() if against is Peer.torch else None
+    result = _simple(torch, rounds) if subject is Subject.simple else _recipe(torch, seeds)
+    if out is not None:
+        write_json(out, result)
+    if as_json:
+        print(json.dumps(result, indent=1))
+    else:
+        _show(result)
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _torch() -> Any:
+    from foveal.errors import MissingDependencyError, explain
+    from foveal.kernels.threads import pool
+
+    try:
+        import torch
+    except ImportError:
+        fix = "Install it with pip install torch, or measure alone with --against none."
+        raise MissingDependencyError(explain("bench", expected="torch", got="no such package", fix=fix)) from None
+    torch.set_num_threads(pool().size)
+    return torch
+
+
+def _simple(torch: Any, rounds: int) -> dict[str, Any]:
+    from foveal.bench import harness, layers, simple, start
+
+    _tell("starting: import, first and second training")
+    begun = start.measure(torch is not None)
+    results = harness.run([*simple.contests(torch), *layers.contests(torch)], rounds, _tell)
+    return {"bench": "simple", "machine": harness.machine(), "rounds": rounds, "contests": results, "start": begun}
+
+
+def _recipe(torch: Any, seeds: int) -> dict[str, Any]:
+    from foveal.bench import harness, recipe
+
+    return {"bench": "recipe", "machine": harness.machine(), **recipe.measure(torch, seeds, _tell)}
+
+
+def _show(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console, where = Console(), result["machine"]
+    console.print(f"{where['cpu']}, {where['isa']}, {where['threads']} threads, {where['versions']}", highlight=False)
+    table = Table("what", "foveal ms", "best peer ms", "which", "ratio", "of peak")
+    for c in result.get("contests", ()):
+        best = c.get("best_peer", "")
+        share = f"{c['share_of_peak']:.0%}" if "share_of_peak" in c else ""
+        ratio = f"{c['ratio']:.2f}" if best else ""
+        peer = f"{c['ms'][best]:.3f}" if best else ""
+        table.add_row(c["name"], f"{c['ms']['foveal']:.3f}", peer, best.removeprefix("torch "), ratio, share)
+    if table.row_count:
+        console.print(table)
+    for key, value in (
+        result.get("start") or {k: v for k, v in result.items() if k not in ("machine", "bench")}
+    ).items():
+        console.print(f"{key}: {value}", highlight=False)
