@@ -23,7 +23,7 @@ help:
 	@echo "make test     run all tests; ARGS='-k pooling' passes on to pytest"
 	@echo "make check    ruff and mypy --strict"
 	@echo "make format   let ruff mend and format the sources"
-	@echo "make bench    measure speed: foveal bench simple --json"
+	@echo "make bench    measure speed beside PyTorch: foveal bench simple --json"
 	@echo "make oracles  install PyTorch into $(VENV), for the tests and benchmarks that compare with it"
 	@echo "make clean    remove $(VENV), caches and runs/demo"
 	@echo
@@ -51,8 +51,8 @@ format: $(VENV)/.check
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-bench: $(VENV)/.bench
-	$(BIN)/foveal bench simple --json $(ARGS)
+bench: $(VENV)/.bench $(VENV)/.oracles
+	@$(BIN)/foveal bench simple --json $(ARGS)
 
 # Exactly this version: the tests were written against it, and newer ones may bring gigabytes of GPU libraries.
 oracles: $(VENV)/.oracles
@@ -60,17 +60,17 @@ oracles: $(VENV)/.oracles
 # One stamp for each set of packages; all of them are old when pyproject.toml is newer.
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Foveal needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
-	@echo "Setting up $(VENV)"
+	@echo "Setting up $(VENV)" >&2
 	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.bench: $(VENV)/.%: $(VENV)/.made pyproject.toml
-	@echo "Installing foveal with its '$*' packages into $(VENV) (a minute or two the first time)"
+	@echo "Installing foveal with its '$*' packages into $(VENV) (a minute or two the first time)" >&2
 	@$(PIP) install --editable '.[$*]'
 	@touch $@
 
 $(VENV)/.oracles: $(VENV)/.made
-	@echo "Installing PyTorch 2.13.0 into $(VENV)"
+	@echo "Installing PyTorch 2.13.0 into $(VENV)" >&2
 	@$(PIP) install torch==2.13.0
 	@touch $@
 

@@ -15,7 +15,7 @@ STRATA = [
     {"layers", "graph"},
     {"engine"},
     {"network"},
-    {"models", "training", "data", "accounting", "show", "images", "interop", "cli"},
+    {"models", "training", "data", "accounting", "show", "images", "interop", "bench", "cli", "__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(STRATA) for room in rooms}
 ROOF = len(STRATA)  # foveal/__init__.py, the public door, sees everything

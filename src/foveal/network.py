@@ -37,7 +37,7 @@ class Network:
     input_shape : tuple of int
         Shape of one image (C, H, W) or vector (F,).
     seed : int
-        Of the initial parameters.
+        Of the initial parameters; a layer that already has parameters of the right shapes keeps them.
     classes : sequence of str, optional
         Names of the classes, kept in saved files.
 
@@ -80,7 +80,9 @@ class Network:
         self.seed = check_count(seed, "seed", minimum=0)
         rng = np.random.default_rng(self.seed)
         for node in self.graph.owners():
-            node.layer.initialise(self.graph.input_shapes(node.name)[0], rng)
+            given = self.graph.input_shapes(node.name)[0]
+            if node.layer.parameters.shapes != node.layer.parameter_shapes(given):  # layers that have learned keep it
+                node.layer.initialise(given, rng)
         self.classes = None if classes is None else tuple(str(c) for c in classes)
         self._engines: dict[str, Engine] = {}
 
@@ -255,7 +257,7 @@ class Network:
     # What it has learned
 
     def arrays(self) -> dict[str, Array]:
-        """Return read-only views of all parameters, by name, as they are now; layers' `weight` and `bias` can be changed."""
+        """Return read-only views of all parameters, by name, as they are now."""
         for layer in self.layers:
             if layer.parameters.refresh is not None:
                 layer.parameters.refresh()

@@ -128,9 +128,11 @@ def test_backward(name, window, stride):
         assert db[-1] == 7
 
 
-@pytest.mark.xfail(strict=True, reason="bug: a NaN behind the first place of a window is dropped (ordered comparison)")
+BUG = pytest.mark.xfail(strict=True, reason="bug: a NaN behind the first place of a window is dropped (ordered >)")
+
+
 @pytest.mark.parametrize("name", RUNNABLE)
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", [0, *(pytest.param(p, marks=BUG) for p in (1, 2, 3))])
 def test_forward_keeps_nan(name, place):
     """As the reference and `pooling.max_pool_forward` do: a NaN anywhere in the window is its maximum."""
     rows = [np.ones(60, np.float32) for _ in range(2)]
@@ -141,4 +143,3 @@ def test_forward_keeps_nan(name, place):
         channels=1, y=y, ys=1, code=code, cs=64, floor=0.0,
     )  # fmt: skip
     assert np.isnan(y[0])
-    assert place or DEAD  # place 0 passes already

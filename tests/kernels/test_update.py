@@ -1,4 +1,4 @@
-"""The fused update kernels against the formulas of `foveal.training.optimizers`, several steps, with and without decay."""
+"""The fused update kernels against the formulas of `foveal.training.optimizers`, with and without decay."""
 
 import numpy as np
 import pytest

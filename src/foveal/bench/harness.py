@@ -103,7 +103,8 @@ def machine() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "cpu": _cpu(), "isa": host().name, "threads": pool().size, "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(), "isa": host().name, "threads": pool().size,
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(), "versions": packages, "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
     }  # fmt: skip

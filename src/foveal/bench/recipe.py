@@ -1,4 +1,4 @@
-"""The book's recipe on full MNIST: 20 epochs, Adam 1e-3, batch 100, on both sides and several seeds; and a better one."""
+"""The book's recipe on full MNIST, 20 epochs, Adam 1e-3, batch 100, on both sides with several seeds; a better one."""
 
 from __future__ import annotations
 

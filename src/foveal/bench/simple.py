@@ -44,7 +44,7 @@ def contests(torch: Any | None) -> list[Contest]:
 
 
 class _Peers:
-    """PyTorch's SimpleConvNet in each of its settings: eager or compiled, NCHW or channels-last; SGD fused if it can."""
+    """PyTorch's SimpleConvNet in each of its settings: eager or compiled, NCHW or channels-last; SGD fused."""
 
     def __init__(self, torch: Any, net: SimpleConvNet, x: Any, t: Any) -> None:
         self.torch = torch

@@ -1,4 +1,4 @@
-"""What a user waits for before anything runs: importing, compiling once, starting again; and the memory of a training."""
+"""What a user waits for before anything runs: importing, compiling once, starting again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRAIN = ("-m", "foveal", "train", "--data", "mnist-5k", "--epochs", "3")
 
 
 def measure(torch: bool, repeats: int = 3) -> dict[str, Any]:
-    """Return seconds: `import foveal` (and torch), the first training with an empty cache, and one with a warm cache."""
+    """Return seconds: `import foveal` (and torch), a first training with an empty cache, one with a warm cache."""
     out: dict[str, Any] = {"import_foveal_s": _median(repeats, "-c", "import foveal")}
     if torch:
         out["import_torch_s"] = _median(repeats, "-c", "import torch")

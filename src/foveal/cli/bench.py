@@ -68,7 +68,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError:
-        fix = "Install it with pip install torch, or measure alone with --against none."
+        fix = "Install it with pip install torch==2.13.0, or measure alone with --against none."
         raise MissingDependencyError(explain("bench", expected="torch", got="no such package", fix=fix)) from None
     torch.set_num_threads(pool().size)
     return torch

@@ -53,7 +53,8 @@ class Engine:
             threads = pool().size
             key = batch, training, threads
             if key not in self._plans:
-                self._plans[key] = Plan(self.graph, self.weights, self._blocks(), batch, training, self.isa, threads)
+                blocks = self._blocks()
+                self._plans[key] = Plan(self.graph, self.weights, blocks, batch, training, self.isa, threads, self.lock)
             return self._plans[key]
 
     def scores(self, x: Images, batch: int | None = None) -> NDArray[np.float32]:

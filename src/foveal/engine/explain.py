@@ -43,6 +43,7 @@ def touched(s: Any) -> int:
 def text(plan: Plan) -> str:
     """Return the table. The time of a step is that of a run by itself, with its data where the last run left them."""
     with plan.lock:
+        plan.weights.pull()
         example = np.zeros((plan.batch, *plan.graph.input_shape), np.uint8)
         labels = np.zeros(plan.batch, np.int64)
         if plan.training:

@@ -7,14 +7,14 @@ ends with the gradients of all parameters laid out as the parameters are.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.engine.blocks import Block, FlattenBlock, as_map, find_blocks
+from foveal.engine.blocks import Block, FlattenBlock, as_map
 from foveal.engine.fallback import Call
 from foveal.engine.weights import Weights
 from foveal.graph import Graph
@@ -35,7 +35,8 @@ class Schedule:
         self.steps = list(steps)
         self._runs: list[Program | Call] = []
         for native, group in itertools.groupby(self.steps, lambda s: isinstance(s, Step)):
-            self._runs += [program(list(group))] if native else list(group)
+            run = list(group)
+            self._runs += [program(run)] if native else run
         self._n = -1
 
     def run(self, n: int) -> None:
@@ -64,14 +65,16 @@ class Plan:
         Whether gradients will be asked for.
     threads : int
         Most threads that will run it.
+    lock : context manager
+        Held by whoever runs it.
     """
 
     def __init__(
-        self, graph: Graph, weights: Weights, blocks: list[Block], batch: int, training: bool, isa: ISA, threads: int
-    ) -> None:
+        self, graph: Graph, weights: Weights, blocks: list[Block], batch: int, training: bool, isa: ISA, threads: int,
+        lock: AbstractContextManager[Any],
+    ) -> None:  # fmt: skip
         self.graph, self.weights, self.blocks = graph, weights, blocks
-        self.batch, self.training, self.isa, self.threads = batch, training, isa, threads
-        self.lock = threading.Lock()
+        self.batch, self.training, self.isa, self.threads, self.lock = batch, training, isa, threads, lock
         self.numbers = zeros(batch, np.int64)
         self.numbers[:batch] = np.arange(batch)
         self._make_forward()
@@ -106,16 +109,17 @@ class Plan:
 
     def _reader(self, kernel: Any, scale: float) -> Step:
         x = self.x
-        return step("input", kernel, keep=(x, self.numbers), source=0, numbers=self.numbers, y=x.address, y_image=x.image,
-                    y_row=x.row, y_pixel=x.pixel, n=self.batch, channels=x.C, rows=x.H, columns=x.W, scale=scale)  # fmt: skip
+        return step("input", kernel, keep=(x,), source=0, numbers=self.numbers, y=x.address, y_image=x.image,
+                    y_row=x.row, y_pixel=x.pixel, n=self.batch, channels=x.C, rows=x.H, columns=x.W,
+                    scale=scale)  # fmt: skip
 
     def _make_backward(self) -> None:
         y = self.scores
         dy = Map(self.batch, y.C, y.H, y.W, self._dy_border(len(self.blocks) - 1))
         self.losses, self.correct = zeros(self.batch), zeros(self.batch)
-        self._loss = step("softmax with cross-entropy", loss.softmax_cross_entropy, keep=(y, dy), x=y.address, xs=y.image,
-                          numbers=self.numbers, labels=0, loss=self.losses, correct=self.correct, dx=dy.address,
-                          dxs=dy.image, n=self.batch, classes=y.C * y.H * y.W)  # fmt: skip
+        self._loss = step("softmax with cross-entropy", loss.softmax_cross_entropy, keep=(y, dy), x=y.address,
+                          xs=y.image, numbers=self.numbers, labels=0, loss=self.losses, correct=self.correct,
+                          dx=dy.address, dxs=dy.image, n=self.batch, classes=y.C * y.H * y.W)  # fmt: skip
         self.gradients = zeros(self.weights.size)
         self._uses = {id(b.layer): [c for c in self.blocks if c.layer is b.layer] for b in self.blocks}
         self._stacks: dict[int, dict[str, NDArray[np.float32]]] = {}
@@ -160,7 +164,8 @@ class Plan:
             uses = self._uses[key]
             own = self.weights.of(uses[0].layer, self.gradients)
             steps += [
-                step(f"{uses[0].name} (shared)", sum_parts, parts_at=stacks[k], part_size=v.size, parts=len(uses), y=v, size=v.size)
+                step(f"{uses[0].name} (shared)", sum_parts, parts_at=stacks[k], part_size=v.size, parts=len(uses), y=v,
+                     size=v.size)
                 for k, v in own.items()
             ]  # fmt: skip
         return steps
@@ -223,16 +228,3 @@ class Plan:
     def explain(self) -> None:
         """Print each step's kernel, tile, bytes, multiply-adds, measured time and share of the FMA peak."""
         print(self)
-
-
-def make_plan(
-    graph: Graph,
-    weights: Weights,
-    batch: int,
-    training: bool,
-    isa: ISA,
-    threads: int,
-    blocks: list[Block] | None = None,
-) -> Plan:
-    """Return a plan for batches of up to `batch` images."""
-    return Plan(graph, weights, blocks or find_blocks(graph, isa, threads), batch, training, isa, threads)

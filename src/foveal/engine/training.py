@@ -29,7 +29,7 @@ class Optimizer(Protocol):
 class TrainingRun:
     """A network in training. Leave the ``with`` block, or call `close`, and the network has the learned parameters.
 
-    An exception leaves the network as it was before the block, so that a diverged run does not spoil it.
+    After an exception the network's arrays stay as they were last written or read: a diverged run does not spoil them.
 
     Parameters
     ----------

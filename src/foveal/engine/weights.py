@@ -62,18 +62,17 @@ class Weights:
         self.layers = list({id(s.layer): s.layer for s in self.slots}.values())
         self._seen: dict[int, int] = {}
         self._stale = False
-        for layer in self.layers:
-            previous = layer.parameters.refresh
-            if previous is not None:  # another engine may hold newer values
-                previous()
-            layer.parameters.refresh = self.push
 
     def of(self, layer: Layer, data: Array) -> dict[str, Array]:
         """Return the layer's part of `data`, memory that is laid out as the parameters are, by parameter name."""
         return {s.parameter: data[s.start : s.stop] for s in self.slots if s.layer is layer}
 
     def pull(self) -> None:
-        """Pack what users may have changed since the last time."""
+        """Pack what users, or another engine that runs the same layers, may have changed since the last time."""
+        for layer in self.layers:
+            other = layer.parameters.refresh
+            if other is not None and other != self.push:
+                other()
         changed = [layer for layer in self.layers if self._changed(layer)]
         if not changed:
             return
@@ -81,7 +80,8 @@ class Weights:
         arrays = {id(layer): layer.parameters.peek() for layer in changed}
         slots = [s for s in self.slots if id(s.layer) in arrays]
         program([
-            step(s.name, gather, x=arrays[id(s.layer)][s.parameter], index=s.index, y=self.data[s.start :], size=s.index.size)
+            step(s.name, gather, x=arrays[id(s.layer)][s.parameter], index=s.index, y=self.data[s.start :],
+                 size=s.index.size)
             for s in slots
         ]).run()  # fmt: skip
         for layer in changed:
@@ -91,8 +91,11 @@ class Weights:
         return layer.parameters.handed_out or self._seen.get(id(layer)) != layer.parameters.version
 
     def updated(self) -> None:
-        """Note that the packed parameters are newer than the users' arrays."""
-        self._stale = True
+        """Note that the packed parameters are newer than the users' arrays: whoever reads those asks for them first."""
+        if not self._stale:
+            self._stale = True
+            for layer in self.layers:
+                layer.parameters.refresh = self.push
 
     def discard(self) -> None:
         """Forget newer packed parameters: what users have is right again."""
@@ -104,6 +107,9 @@ class Weights:
         if self._stale:
             self._stale = False
             self.unpack(self.data, {s.name: s.layer.parameters.peek()[s.parameter] for s in self.slots})
+            for layer in self.layers:  # another engine's packed copy is old now
+                layer.parameters.version += 1
+                self._seen[id(layer)] = layer.parameters.version
 
     def unpack(self, data: Array, to: Mapping[str, Array]) -> None:
         """Write `data`, laid out as the parameters are, into arrays of the users' shapes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +75,7 @@ class Matrix:
     def forward(
         self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE
     ) -> list[Step]:
-        """Return the steps of y = max(floor, x w^T + bias): one for each block of features, so that a block stays in L2."""
+        """Return the steps of y = max(floor, x w^T + bias), one for each block of features."""
         t = choose_inner(self.isa, self.units)
         V, last = self.isa.lanes, self.units % t.C or t.C
         blocks = -(-self.padded // BLOCK)
@@ -82,10 +83,11 @@ class Matrix:
         tables = {"main": table("inner", t, t.C, None), "last": table("inner", t, last, None)}
         return [
             step(name, loops.affine_forward, tile=str(t), macs=x.n * self.units * (stop - start), keep=(x, w, bias, y),
-                 x=x.address + 4 * start, xs=x.image, w=w.ctypes.data + 4 * start, ws=self.padded, K=(stop - start) // V,
-                 init=bias if start == 0 else y.address, init_row=0 if start == 0 else y.image, y=y.address, ys=y.image,
+                 x=x.address + 4 * start, xs=x.image, w=w.ctypes.data + 4 * start, ws=self.padded,
+                 K=(stop - start) // V, init=bias if start == 0 else y.address, init_row=0 if start == 0 else y.image,
+                 y=y.address, ys=y.image,
                  n=x.n, units=self.units, C=t.C, R=t.R, floor=floor if stop == self.padded else NONE, **tables)
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+            for start, stop in itertools.pairwise(bounds)
         ]  # fmt: skip
 
     def _panels(self, rows: int, known: int | None) -> tuple[str, dict[str, Any]]:

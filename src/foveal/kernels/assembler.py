@@ -60,23 +60,27 @@ def optimised(ir: str, isa: ISA) -> llvm.ModuleRef:
 
 def assembly(ir: str, isa: ISA) -> str:
     """Return the machine code of `ir` as text, to look for spills."""
-    return target_machine(isa).emit_assembly(optimised(ir, isa))
+    text: str = target_machine(isa).emit_assembly(optimised(ir, isa))
+    return text
 
 
 def _object(ir: str, isa: ISA) -> bytes:
     global _count
     machine = target_machine(isa)
-    key = "\0".join([llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info)), isa.cpu or "host",
-                     "" if isa.cpu else llvm.get_host_cpu_name() + llvm.get_host_cpu_features().flatten(), ir])  # fmt: skip
+    here = "" if isa.cpu else llvm.get_host_cpu_name() + llvm.get_host_cpu_features().flatten()
+    versions = [llvmlite.__version__, *map(str, llvm.llvm_version_info)]
+    key = "\0".join([*versions, isa.cpu, here, ir])
     path: Path = cache_folder() / "tiles" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.o"
     with contextlib.suppress(OSError):
-        return path.read_bytes()
+        content = path.read_bytes()
+        if hashlib.sha256(content[32:]).digest() == content[:32]:  # LLVM crashes on a damaged object
+            return content[32:]
     code: bytes = machine.emit_object(optimised(ir, isa))
     _count += 1
     with contextlib.suppress(OSError, FovealError):  # a cache that cannot be written only costs time
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
-            file.write(code)
+            file.write(hashlib.sha256(code).digest() + code)
     return code
 
 

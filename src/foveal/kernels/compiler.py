@@ -1,8 +1,9 @@
 """The loops around the tiles: Python functions that Numba turns into machine code, kept on disk.
 
-A kernel is called with a pointer to its argument block, the address of its task counter and the number of the thread. Blocks are records of addresses and sizes (`block`), so that a kernel reads `a.rows`, not
-`a[7]`, and a plan can print them. Numba's own cache knows only the file that a function stands in; `_Locator` stamps
-the compiled code with the contents of this whole package, so that a change in one file is never run as its old self.
+A kernel is called with a pointer to its argument block, the address of its task counter and the number of the
+thread. Blocks are records of addresses and sizes (`Kernel.block`), so that a kernel reads `a.rows`, not `a[7]`, and a
+plan can print them. Numba's own cache knows only the file that a function stands in; `_Locator` stamps the compiled
+code with the contents of this whole package, so that a change in one file is never run as its old self.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,14 @@ def compiled() -> list[str]:
 
 
 @functools.cache
+def _announce() -> None:
+    """Tell a person at a terminal, once, why nothing happens for a while."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        place = cache_folder() / "kernels"
+        print(f"foveal: compiling kernels for this machine, once, about 10 s (kept in {place})", file=sys.stderr)
+
+
+@functools.cache
 def _stamp() -> str:
     """Return a digest of every source file of this package."""
     digest = hashlib.sha256()
@@ -42,7 +52,7 @@ def _stamp() -> str:
     return digest.hexdigest()[:16]
 
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]
+class _Locator(caching._CacheLocator):
     """Where Numba keeps the code of a function of this package: a folder per state of the sources."""
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
@@ -67,15 +77,21 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         return self
 
 
-class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+class _Implementation(caching.CompileResultCacheImpl):
     _locator_classes = [_Locator]  # noqa: RUF012
 
 
-class _Cache(caching.FunctionCache):  # type: ignore[misc]
+class _Cache(caching.FunctionCache):
     _impl_class = _Implementation
 
+    def load_overload(self, sig, target_context):
+        found = super().load_overload(sig, target_context)
+        if found is None:
+            _announce()
+        return found
+
     def save_overload(self, sig, data):
-        _compiled.append(self._name)
+        _compiled.append(self._py_func.__name__)
         super().save_overload(sig, data)
 
 
@@ -107,7 +123,7 @@ class Kernel:
     def address(self) -> int:
         """The address of the machine code; the first use in the first process compiles it."""
         arguments = (types.CPointer(from_dtype(self.fields)), types.int64, types.int64)
-        compiled = CFunc(self.function, (arguments, types.void), {}, {"error_model": "numpy"})
+        compiled: Any = CFunc(self.function, (arguments, types.void), {}, {"error_model": "numpy"})
         compiled._cache = _cache(self.function)
         compiled.compile()
         self._keep = compiled
@@ -148,7 +164,7 @@ def helper(function: Callable[..., Any]) -> Any:
 
 def cached(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, without the GIL, and keep it on disk."""
-    dispatcher = njit(error_model="numpy", nogil=True)(function)
+    dispatcher: Any = njit(error_model="numpy", nogil=True)(function)
     dispatcher._cache = _cache(function)
     return dispatcher
 

@@ -15,7 +15,7 @@ from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
 
 @helper
 def tile_rows(table, R, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, rows, ahead=0):
-    """Cover `rows` rows with tiles of nearly equal size, the larger ones first. Addresses in bytes, strides in floats."""
+    """Cover `rows` rows with tiles of nearly equal size, the larger ones first. Strides are in floats."""
     tiles = (rows + R - 1) // R
     small = rows // tiles
     more = rows - small * tiles
@@ -93,7 +93,8 @@ def convolution_pool_forward(args, counter, thread):
                 pixel = q * a.pooled_columns
                 call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, channels,
                           a.y + 4 * (n * a.y_image + pixel * a.ys + channel), a.ys,
-                          a.code + n * a.code_image + pixel * a.code_pixel + channel, a.code_pixel, a.floor)  # fmt: skip
+                          a.code + n * a.code_image + pixel * a.code_pixel + channel, a.code_pixel,
+                          a.floor)  # fmt: skip
         task = take(counter)
 
 
@@ -107,13 +108,22 @@ def add_weight_gradient(a, x, dy, dw, dys, rows, combination):
               a.columns, to, width, to, width, -float("inf"), tail, a.K)  # fmt: skip
 
 
-@kernel(
-    fields(
-        f"x x_image x_row xs dy dy_image dy_row dys dw dw_size n parts groups rows columns block pixel_rows {PANELS}"
-    )
-)
+_GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows"
+
+
+@helper
+def add_bias_gradient(a, dy, db, rows, p):
+    """Add the sum over pixels of `rows` rows of dy for panel p: the weight gradient of an input of ones."""
+    _, _, _, channel, width, tail = panel(a, p)
+    table = a.one_last if p == a.panels - 1 else a.one_main
+    to = db + 4 * channel
+    tile_rows(table, 1, a.one, 0, 0, dy + 4 * channel, a.dys, a.one_rows, rows, a.columns, to, width, to, width,
+              -float("inf"), tail, 1)  # fmt: skip
+
+
+@kernel(fields(f"{_GRADIENT} dy_row dys groups rows one one_rows one_main one_last {PANELS}"))
 def convolution_weight_gradient(args, counter, thread):
-    """dw[part] = sum over the part's images of x (correlated with) dy.
+    """dw[part] = sum over the part's images of x (correlated with) dy; db[part] = the sum of dy.
 
     A task is a part of the batch and a group of (panel, tap) combinations; the parts are added up in their order by
     `reduction.sum_parts`, so the result does not depend on who computed which.
@@ -128,23 +138,24 @@ def convolution_weight_gradient(args, counter, thread):
         for c in range(first, stop):
             _, _, offset, _, width, _ = panel(a, c // a.T)
             floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
+            if c % a.T == 0:
+                floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
         for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
             for row in range(0, a.rows, a.block):
                 x = a.x + 4 * (n * a.x_image + row * a.x_row)
                 dy = a.dy + 4 * (n * a.dy_image + row * a.dy_row)
+                rows = min(a.block, a.rows - row)
                 for c in range(first, stop):
-                    add_weight_gradient(a, x, dy, dw, a.dys, min(a.block, a.rows - row), c)
+                    if c % a.T == 0:
+                        add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, c // a.T)
+                    add_weight_gradient(a, x, dy, dw, a.dys, rows, c)
         task = take(counter)
 
 
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns code code_image code_pixel scratch scratch_size dys"
 
 
-@kernel(
-    fields(
-        f"x x_image x_row xs dy dy_image dy_pixel dw dw_size db db_size n parts columns block pixel_rows {PANELS} {_UNPOOL}"
-    )
-)
+@kernel(fields(f"{_GRADIENT} dy_pixel {PANELS} {_UNPOOL}"))
 def convolution_pool_weight_gradient(args, counter, thread):
     """dw[part] and db[part] straight from the pooled map's gradient; windows do not overlap.
 
@@ -195,21 +206,4 @@ def unpool(args, counter, thread):
             call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
                         a.dy + 4 * (task * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
                         a.code + task * a.code_image + pixel * a.code_pixel, a.code_pixel, scratch + 512)  # fmt: skip
-        task = take(counter)
-
-
-@kernel(fields("dy dy_image dy_row dys columns rows n db db_size parts channels"))
-def bias_gradient(args, counter, thread):
-    """db[part, k] = sum over the part's images and all pixels of dy[..., k]; a task is a part."""
-    a = arguments(args)
-    task = take(counter)
-    while task < a.parts:
-        db = floats(a.db + 4 * task * a.db_size, a.db_size)
-        db[:] = 0
-        for n in range(task * a.n // a.parts, (task + 1) * a.n // a.parts):
-            for row in range(a.rows):
-                dy = floats(a.dy + 4 * (n * a.dy_image + row * a.dy_row), a.columns * a.dys)
-                for q in range(a.columns):
-                    for k in range(a.channels):
-                        db[k] += dy[q * a.dys + k]
         task = take(counter)

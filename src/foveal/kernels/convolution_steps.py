@@ -19,80 +19,17 @@ from foveal.kernels import pooltile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.isa import ISA
+from foveal.kernels.panels import Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
-from foveal.kernels.tiles import Tile, choose_outer, table
+from foveal.kernels.tiles import Tile, choose_outer
 
 NONE = -float("inf")
 HEADER = 128  # floats in front of a thread's scratch: the addresses of the rows in it
 PARTS = 16  # a batch's gradient is summed in at most so many parts, whatever the number of threads
 PART_FLOATS = 2_000_000  # all parts of a gradient together (8 MB)
-PIXELS = 160  # pixels of a weight gradient's tile: its vectors of dy stay in L1 between kernel rows
-Index = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Panels:
-    """A filter bank cut for a tile: `taps` runs of `run` rows by `columns` filters, in panels of the tile's width.
-
-    Attributes
-    ----------
-    tile : Tile
-    taps : tuple of int
-        Where each run starts in the map that it meets, in floats.
-    run, columns : int
-    rows : int
-        Rows that the tile covers.
-    """
-
-    tile: Tile
-    taps: tuple[int, ...]
-    run: int
-    columns: int
-    rows: int
-
-    @property
-    def count(self) -> int:
-        """The number of panels."""
-        return -(-self.columns // self.tile.width)
-
-    @property
-    def last_width(self) -> int:
-        """Columns of the last panel, rounded up to whole vectors."""
-        V = self.tile.isa.lanes
-        return -(-(self.columns - (self.count - 1) * self.tile.width) // V) * V
-
-    @property
-    def padded(self) -> int:
-        """Columns of all panels."""
-        return (self.count - 1) * self.tile.width + self.last_width
-
-    @property
-    def size(self) -> int:
-        """Floats of the packed filter bank."""
-        return len(self.taps) * self.run * self.padded
-
-    def pack(self, index: Index) -> Index:
-        """Order `index` (taps, run, columns) as the packed bank; padding becomes -1."""
-        full = np.full((len(self.taps) * self.run, self.padded), -1, np.int64)
-        full[:, : self.columns] = index.reshape(len(self.taps) * self.run, self.columns)
-        width = self.tile.width
-        return np.concatenate([full[:, p * width : (p + 1) * width].ravel() for p in range(self.count)])
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the fields of `convolution.PANELS` but `w`."""
-        t, rows = self.tile, self.rows
-
-        def taps(width: int) -> Index:
-            return np.array([(x, i * self.run * width) for i, x in enumerate(self.taps)], np.int64).ravel()
-
-        return {
-            "main": table("outer", t, t.C, rows) if self.count > 1 else np.zeros(1, np.int64),
-            "last": table("outer", t, self.last_width // t.isa.lanes, rows),
-            "taps": taps(t.width), "last_taps": taps(self.last_width), "R": t.R, "T": len(self.taps), "K": self.run,
-            "width": t.width, "last_width": self.last_width, "panels": self.count, "channels": self.columns,
-            "lanes": t.isa.lanes,
-        }  # fmt: skip
+PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so that adding them up costs little
+PIXELS = 250  # pixels of a weight gradient's tile: its vectors of dy stay near between kernel rows
 
 
 @dataclass(frozen=True)
@@ -205,9 +142,9 @@ class Correlation:
         sh, sw = self.window.stride
         block = P if x.n >= PARTS else max(1, -(-P // 8))
         return [
-            step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups, keep=(x, y, w, bias),
-                 x=self._source(x) + dx, x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w.ctypes.data + dw,
-                 bias=bias.ctypes.data + db, y=y.address + dy, y_image=y.image, y_row=y.row, ys=y.pixel,
+            step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
+                 keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel,
+                 w=w.ctypes.data + dw, bias=bias.ctypes.data + db, y=y.address + dy, y_image=y.image, y_row=y.row, ys=y.pixel,
                  n=x.n, rows=P, columns=Q, block=block, floor=floor, **cut.arguments())
             for dx, dy, dw, db in self._groups(x, w)
         ]  # fmt: skip
@@ -221,8 +158,8 @@ class Correlation:
         return assemble(name, ir, self.isa)
 
     def forward_pooled(
-        self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], pool: Window, y: Map, code: NDArray[np.uint8] | None,
-        floor: float, threads: int,
+        self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], pool: Window, y: Map,
+        code: NDArray[np.uint8] | None, floor: float, threads: int,
     ) -> list[Step]:  # fmt: skip
         """Return the step of y = max_pool(max(floor, correlate(x, w) + bias)); `code` remembers where the maxima were.
 
@@ -240,15 +177,16 @@ class Correlation:
         return [
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
-                 y_image=y.image, ys=y.pixel, n=x.n, columns=self.output[1], block=block, floor=floor, **cut.arguments(),
-                 pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ,
+                 y_image=y.image, ys=y.pixel, n=x.n, columns=self.output[1], block=block, floor=floor,
+                 **cut.arguments(), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ,
                  code=code if code is not None else 0, code_image=PP * PQ * cut.padded, code_pixel=cut.padded,
                  scratch=scratch, scratch_size=size)
         ]  # fmt: skip
 
     def parts(self, n: int) -> int:
         """Return into how many parts the batch is cut for its weight gradient; it depends on shapes only."""
-        return int(max(1, min(n, PARTS, PART_FLOATS // self.weight_size)))
+        most = min(PART_FLOATS, n * self.macs // PART_MACS) // self.weight_size
+        return int(max(1, min(n, PARTS, most)))
 
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
@@ -260,18 +198,19 @@ class Correlation:
         block = max(1, round(PIXELS / Q))
         pixel_rows = np.array([(t * sh * x.row, t * dy.row) for t in range(min(block, P))], np.int64).ravel()
         steps = []
+        one, one_rows = np.ones(1, np.float32), pixel_rows * np.resize([0, 1], pixel_rows.size)
+        narrow = Panels(Tile(self.isa, 1, cut.tile.C), cut.taps, cut.run, cut.columns, 1).arguments()
         for dx, ddy, dwo, dbo in self._groups(x, dw):
-            to = zeros(parts * size) if parts > 1 else dw
-            sums = zeros(parts * cut.padded)
+            to, sums = zeros(parts * size), zeros(parts * cut.padded)
             steps += [
-                step(name, loops.convolution_weight_gradient, tile=str(cut.tile), macs=x.n * self.macs // self.groups, keep=(x, dy, to),
-                     x=self._source(x) + dx, x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, dy=dy.address + ddy,
-                     dy_image=dy.image, dy_row=dy.row, dys=dy.pixel, dw=to.ctypes.data + (dwo if parts == 1 else 0), dw_size=size,
-                     n=x.n, parts=parts, groups=groups, rows=P, columns=Q, block=block, pixel_rows=pixel_rows, w=0, **cut.arguments()),
-                step(name, loops.bias_gradient, keep=(dy,), dy=dy.address + ddy, dy_image=dy.image, dy_row=dy.row,
-                     dys=dy.pixel, columns=Q, rows=P, n=x.n, db=sums, db_size=cut.padded, parts=parts, channels=cut.columns),
-                *_reduce(name, to, size, parts, dw, dwo),
-                *_reduce(name, sums, cut.padded, parts, db, dbo, always=True),
+                step(name, loops.convolution_weight_gradient, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
+                     keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel,
+                     dy=dy.address + ddy, dy_image=dy.image, dy_row=dy.row, dys=dy.pixel, dw=to, dw_size=size, db=sums,
+                     db_size=cut.padded, n=x.n, parts=parts, groups=groups, rows=P, columns=Q, block=block,
+                     pixel_rows=pixel_rows, one=one, one_rows=one_rows, one_main=narrow["main"],
+                     one_last=narrow["last"], w=0, **cut.arguments()),
+                _sum_parts(name, to, size, parts, dw, dwo),
+                _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip
         return steps
 
@@ -282,12 +221,14 @@ class Correlation:
         return Panels(tile, cut.taps, cut.run, cut.columns, cut.run)
 
     def can_unpool(self, pool: Window) -> bool:
-        """Whether `weight_gradient_pooled` covers this pooling: windows that do not overlap."""
+        """Whether `weight_gradient_pooled` covers this pooling: disjoint windows whose strides end in the map."""
         disjoint = all(k <= s for k, s in zip(pool.kernel, pool.stride, strict=True))
-        return disjoint and self.parts(PARTS) >= PARTS // 2
+        inside = pool.output(self.output)[0] * pool.stride[0] <= self.output[0]  # it reads whole strides of rows of x
+        return disjoint and inside and self.parts(PARTS) >= PARTS // 2
 
     def weight_gradient_pooled(
-        self, name: str, x: Map, pool: Window, dy: Map, code: NDArray[np.uint8], dw: NDArray[Any], db: NDArray[Any], threads: int
+        self, name: str, x: Map, pool: Window, dy: Map, code: NDArray[np.uint8], dw: NDArray[Any], db: NDArray[Any],
+        threads: int,
     ) -> list[Step]:  # fmt: skip
         """Return the steps of dw and db from the gradient of the pooled map, un-pooled a few rows at a time."""
         PP, PQ = pool.output(self.output)
@@ -302,14 +243,14 @@ class Correlation:
         pixel_rows = np.array([(t * sh * x.row, t * columns * pixel) for t in range(block * ph_s)], np.int64).ravel()
         return [
             step(name, loops.convolution_pool_weight_gradient, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, dy),
-                 x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, dy=dy.address, dy_image=dy.image,
-                 dy_pixel=dy.pixel, dw=to, dw_size=self.weight_size, db=sums, db_size=pixel, n=x.n, parts=parts,
-                 columns=columns, block=block, pixel_rows=pixel_rows, w=0, **cut.arguments(),
+                 x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, dy=dy.address,
+                 dy_image=dy.image, dy_pixel=dy.pixel, dw=to, dw_size=self.weight_size, db=sums, db_size=pixel, n=x.n,
+                 parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, w=0, **cut.arguments(),
                  unpool=self._pool(name_ir, pooltile.backward(self.isa, (ph, pw), True)), ph=ph, sh=ph_s, sw=pw_s,
                  pooled_rows=PP, pooled_columns=PQ, code=code, code_image=PP * PQ * pixel, code_pixel=pixel,
                  scratch=scratch, scratch_size=size, dys=pixel),
-            *_reduce(name, to, self.weight_size, parts, dw, 0, always=True),
-            *_reduce(name, sums, pixel, parts, db, 0, always=True),
+            _sum_parts(name, to, self.weight_size, parts, dw, 0),
+            _sum_parts(name, sums, pixel, parts, db, 0),
         ]  # fmt: skip
 
     @functools.cached_property
@@ -347,14 +288,14 @@ class Correlation:
         row = f"max_unpool_{self.isa.name}_{ph}x{pw}_{int(disjoint)}"
         address = self._pool(row, pooltile.backward(self.isa, (ph, pw), disjoint))
         return [
-            step(name, loops.unpool, keep=(dy, full), unpool=address, ph=ph, sh=sh, sw=sw, pooled_rows=PP, pooled_columns=PQ,
-                 code=code, code_image=PP * PQ * pixel, code_pixel=pixel, scratch=scratch, scratch_size=size, dys=full.pixel,
-                 dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n, channels=self.K, full=full.address,
+            step(name, loops.unpool, keep=(dy, full), unpool=address, ph=ph, sh=sh, sw=sw, pooled_rows=PP,
+                 pooled_columns=PQ, code=code, code_image=PP * PQ * pixel, code_pixel=pixel, scratch=scratch,
+                 scratch_size=size, dys=full.pixel, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n, channels=self.K, full=full.address,
                  full_image=full.image, full_row=full.row, rows=full.H, columns=full.W, clear=int(not disjoint))
         ]  # fmt: skip
 
     def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
-        """Return the steps of dx: correlate(dy, flipped and transposed w), one dense problem for each phase of the stride."""
+        """Return the steps of dx = correlate(dy, flipped and transposed w): a dense problem for each phase of the stride."""
         R, S = self.window.kernel
         C, K = self.C // self.groups, self.K // self.groups
         inverse = np.empty(self.K * C * R * S, np.int64)  # where the weight (k, c, r, s) stands in the packed w
@@ -403,9 +344,6 @@ class _Phase:
     column_taps: list[tuple[int, int]]
 
 
-def _reduce(
-    name: str, parts_at: NDArray[Any], size: int, parts: int, to: NDArray[Any], offset: int, always: bool = False
-) -> list[Step]:
-    if parts == 1 and not always:
-        return []
-    return [step(name, sum_parts, keep=(parts_at, to), parts_at=parts_at, part_size=size, parts=parts, y=to.ctypes.data + offset, size=size)]  # fmt: skip
+def _sum_parts(name: str, at: NDArray[Any], size: int, parts: int, to: NDArray[Any], offset: int) -> Step:
+    y = to.ctypes.data + offset
+    return step(name, sum_parts, keep=(to,), parts_at=at, part_size=size, parts=parts, y=y, size=size)

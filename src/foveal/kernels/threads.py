@@ -107,7 +107,8 @@ class Program:
         self._steps = np.array([(k.address, b.ctypes.data) for k, b in steps], np.int64).reshape(-1, 2)
         self._counters = np.zeros(LINE * (len(steps) + 1), np.int64)
         aligned = self._counters.ctypes.data + -self._counters.ctypes.data % 64
-        self._arguments = self._steps.ctypes.data, len(steps), aligned
+        threads = pool().size  # the scratch in its blocks has room for so many
+        self._arguments = self._steps.ctypes.data, len(steps), aligned, threads
 
     def run(self) -> None:
         """Run the steps in order, each on all free threads of the pool."""
@@ -128,9 +129,9 @@ class Pool:
         for t in range(1, size):
             threading.Thread(target=self._serve, args=(t,), name=f"foveal-{t}", daemon=True).start()
 
-    def run(self, steps: int, length: int, counters: int) -> None:
-        """Run a program; alone if there is one thread or another caller has the pool."""
-        if self.size == 1 or not self._taken.acquire(blocking=False):
+    def run(self, steps: int, length: int, counters: int, threads: int) -> None:
+        """Run a program made for `threads`; alone if there is one, the pool is larger, or another caller has it."""
+        if self.size == 1 or self.size > threads or not self._taken.acquire(blocking=False):
             run_program(steps, length, counters, 0, 1)
             return
         try:

@@ -1,0 +1,268 @@
+"""The loops around the tile, step by step against the float64 reference: forward, both gradients, and fused pooling.
+
+Every map lies in poisoned memory: what no step may read is NaN, what no step may write must keep its bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from foveal import reference
+from foveal.geometry import Window
+from foveal.kernels.buffers import Border, Map, zeros
+from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
+from foveal.kernels.isa import named
+from foveal.kernels.steps import program
+from foveal.kernels.threads import pool
+from tests.support.geometries import Case, cases
+from tests.support.machine import RUNNABLE, bits
+from tests.support.oracles import assert_close_to_reference
+
+every_isa = pytest.mark.parametrize("name", RUNNABLE)
+random_cases = settings(
+    derandomize=True, deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+MARGIN = Border(1, 2, 3, 1)
+
+FIXED = [
+    # SimpleConvNet, LeNet C3, a strided first layer, 1x1, depthwise, a panel and a bit, channels nobody expects
+    Case((3, 1, 12, 12), (30, 1, 5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, 0),
+    Case((2, 6, 14, 14), (16, 6, 5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, 1),
+    Case((2, 3, 23, 23), (64, 3, 7, 7), (4, 4), ((2, 2), (2, 2)), (1, 1), 1, 2),
+    Case((2, 257, 5, 5), (30, 257, 1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, 3),
+    Case((1, 30, 6, 7), (257, 30, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 4),
+    Case((2, 6, 9, 9), (6, 1, 3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 6, 5),
+    Case((2, 30, 11, 8), (6, 15, 3, 2), (1, 2), ((2, 1), (0, 2)), (2, 3), 2, 6),
+    Case((PARTS + 3, 3, 8, 6), (6, 3, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 7),
+    Case((2, 6, 5, 5), (3, 6, 1, 1), (3, 3), ((0, 0), (0, 0)), (1, 1), 1, 8),
+]
+
+
+def poisoned(m, values=None):
+    """Fill a map: zeros where its border is, NaN in the gaps behind an image and in the slack; return its memory."""
+    inside = np.zeros(m.data.size, bool)
+    rows = m.border.top + m.H + m.border.bottom
+    for n in range(m.n):
+        inside[n * m.image : n * m.image + rows * m.row] = True
+    m.data[:] = np.where(inside, 0, np.nan).astype(np.float32)
+    m.view[...] = np.nan if values is None else values
+    return m.data.copy()
+
+
+def assert_untouched(m, before):
+    """Hold that nothing but the pixels of a map changed: not its border of zeros, not its gaps, not its slack."""
+    outside = np.ones(m.data.size, bool)
+    np.lib.stride_tricks.as_strided(
+        outside[m.offset :], (m.n, m.C, m.H, m.W), (m.image, 1, m.row, m.pixel)
+    )[...] = False  # fmt: skip
+    np.testing.assert_array_equal(bits(m.data[outside]), bits(before[outside]), "written outside the pixels")
+
+
+def packed(values, index):
+    flat = np.asarray(values, np.float32).ravel()
+    data = zeros(index.size)
+    data[: index.size] = np.where(index >= 0, flat[index], 0)
+    data[index.size :] = np.nan
+    return data
+
+
+def gradient_memory(size):
+    """Return memory for a packed gradient: NaN where it must be written, a guard behind."""
+    data = zeros(size)
+    data[:size], data[size:] = np.nan, 7.0
+    return data
+
+
+def unpacked(data, index, shape):
+    """Return a packed gradient in the users' shape; its padding must be zero, so that an update leaves it zero."""
+    assert (data[: index.size][index < 0] == 0).all(), "padding of a packed gradient is not zero"
+    assert (data[index.size :] == 7.0).all(), "guard behind a gradient"
+    values = np.empty(int(np.prod(shape)), np.float32)
+    values[index[index >= 0]] = data[: index.size][index >= 0]
+    return values.reshape(shape)
+
+
+def geometry(case, name):
+    _, C, H, W = case.x_shape
+    window = Window.resolve((H, W), case.w_shape[2:], case.stride, case.padding, case.dilation)
+    return Correlation(C, H, W, case.w_shape[0], window, case.groups, named(name))
+
+
+def images(g, case, x):
+    m = Map(case.x_shape[0], g.C, g.H, g.W, g.x_border | Border(0, 1, 1, 0))
+    poisoned(m, x)
+    return m
+
+
+def check_forward(case, name, floor=NONE):
+    g, (x, w, b) = geometry(case, name), case.arrays(np.float32)
+    y = Map(len(x), g.K, *g.output, MARGIN)
+    before = poisoned(y)
+    xm = images(g, case, x)
+    kept = xm.data.copy()
+    program(g.forward("test", xm, packed(w, g.weight_index), packed(b, g.bias_index), y, floor)).run()
+    expected = np.maximum(reference.correlate(x, w, b, **case.options), floor)
+    size = reference.correlate(abs(x), abs(w), abs(b), **case.options)
+    assert_close_to_reference(y.view, expected, size, n=w[0].size + 2)
+    assert_untouched(y, before)
+    np.testing.assert_array_equal(bits(xm.data), bits(kept), "x was written")
+
+
+def check_gradients(case, name):
+    g, (x, w, _) = geometry(case, name), case.arrays(np.float32)
+    dy = np.random.default_rng(case.seed + 1).standard_normal((len(x), g.K, *g.output)).astype(np.float32)
+    xm, dym = images(g, case, x), Map(len(x), g.K, *g.output, g.dy_border)
+    poisoned(dym, dy)
+    dx = Map(len(x), g.C, g.H, g.W, MARGIN)
+    before = poisoned(dx)
+    dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
+    wp = packed(w, g.weight_index)
+    program(g.weight_gradient("test", xm, dym, dw, db) + g.input_gradient("test", dym, wp, dx)).run()
+    expected = reference.correlate_grad(x, w, dy, **case.options)
+    sizes = reference.correlate_grad(abs(x), abs(w), abs(dy), **case.options)
+    got = dx.view, unpacked(dw, g.weight_index, w.shape), unpacked(db, g.bias_index, (g.K,))
+    terms = w.size // case.groups, dy.size // g.K, dy.size // g.K
+    for ours, theirs, size, n in zip(got, expected, sizes, terms, strict=True):
+        assert_close_to_reference(ours, theirs, size, n + 2)
+    assert_untouched(dx, before)
+
+
+@every_isa
+@random_cases
+@given(case=cases())
+def test_forward(name, case):
+    check_forward(case, name, floor=0.0 if case.seed % 2 else NONE)
+
+
+@every_isa
+@random_cases
+@given(case=cases())
+def test_gradients(name, case):
+    check_gradients(case, name)
+
+
+@every_isa
+@pytest.mark.parametrize("case", FIXED, ids=lambda c: f"{c.x_shape}-{c.w_shape}")
+def test_fixed_shapes(name, case):
+    check_forward(case, name)
+    check_gradients(case, name)
+
+
+# Pooling: kernel, stride. Windows that touch, overlap, leave gaps, are not square.
+POOLS = [(2, 2), (3, 2), (2, 1), ((2, 3), (2, 3)), ((3, 1), (3, 2)), (1, 1), (2, 3), (1, 2)]
+POOLED = [
+    Case((3, 1, 12, 13), (30, 1, 5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, 0),
+    Case((PARTS + 1, 3, 9, 8), (6, 3, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 1),
+    Case((2, 6, 17, 15), (33, 6, 3, 3), (2, 1), ((0, 1), (1, 0)), (1, 1), 1, 2),
+    Case((2, 2, 11, 11), (3, 2, 2, 2), (1, 1), ((0, 0), (0, 0)), (2, 2), 1, 3),
+]
+
+
+class Pooled:
+    """A fused convolution, activation and pooling on whole numbers: exact in float32, with ties and dead outputs."""
+
+    def __init__(self, case, name, kernel, stride, floor):
+        self.case, self.g, self.floor = case, geometry(case, name), floor
+        self.window = Window.resolve(self.g.output, kernel, stride)
+        rng = np.random.default_rng(case.seed)
+        self.x, self.w = (rng.integers(-2, 3, s).astype(np.float32) for s in (case.x_shape, case.w_shape))
+        self.b = rng.integers(-2, 3, case.w_shape[0]).astype(np.float32)
+        self.full = np.maximum(reference.correlate(self.x, self.w, self.b, **case.options), floor)
+        self.expected, self.indices = reference.max_pool(self.full, kernel, stride=stride, return_indices=True)
+        self.y = Map(len(self.x), self.g.K, *self.expected.shape[2:])
+        self.dy = rng.integers(-3, 4, self.expected.shape).astype(np.float32)
+
+    def forward(self, remember=True):
+        g, n = self.g, len(self.x)
+        size = n * self.y.H * self.y.W * g.bias_size
+        self.code = zeros(size, np.uint8)
+        self.code[:] = 99
+        self.xm = images(g, self.case, self.x)
+        before = poisoned(self.y)
+        steps = g.forward_pooled(
+            "test", self.xm, packed(self.w, g.weight_index), packed(self.b, g.bias_index), self.window, self.y,
+            self.code if remember else None, self.floor, pool().size,
+        )  # fmt: skip
+        program(steps).run()
+        assert_untouched(self.y, before)
+        assert (self.code[size if remember else 0 :] == 99).all()
+        return self.y.view
+
+    def reference_gradients(self):
+        dfull = reference.max_pool_grad(self.dy, self.indices, self.full.shape)
+        dfull = np.where(self.full > self.floor, dfull, 0)
+        return dfull, *reference.correlate_grad(self.x, self.w, dfull, **self.case.options)
+
+    def gradients(self, fused):
+        """Return dx (None if fused), dw and db; either un-pooled in the loop or over a whole map."""
+        g, dym = self.g, Map(len(self.x), self.g.K, self.y.H, self.y.W)
+        poisoned(dym, self.dy)
+        dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
+        if fused:
+            program(g.weight_gradient_pooled(
+                "test", self.xm, self.window, dym, self.code, dw, db, pool().size
+            )).run()  # fmt: skip
+            dx = None
+        else:
+            full = Map(len(self.x), g.K, *g.output, g.dy_border, pixel=g.bias_size)
+            dxm = Map(len(self.x), g.C, g.H, g.W)
+            poisoned(dxm)
+            steps = g.unpool("test", self.window, dym, self.code, full, pool().size)
+            steps += g.weight_gradient("test", self.xm, full, dw, db)
+            run = program(steps + g.input_gradient("test", full, packed(self.w, g.weight_index), dxm))
+            for _ in range(2):  # again on the same map: what the first run left there must not count
+                run.run()
+            np.testing.assert_array_equal(full.view, self.reference_gradients()[0])
+            dx = dxm.view
+        return dx, unpacked(dw, g.weight_index, self.w.shape), unpacked(db, g.bias_index, (g.K,))
+
+
+def fits(case, kernel):
+    return all(k <= n for k, n in zip(np.broadcast_to(kernel, 2), geometry(case, RUNNABLE[0]).output, strict=True))
+
+
+EVERY_POOL = [(case, *p) for case, p in itertools.product(POOLED, POOLS) if fits(case, p[0])]
+every_pool = pytest.mark.parametrize(("case", "kernel", "stride"), EVERY_POOL, ids=lambda v: getattr(v, "seed", v))
+
+
+@every_isa
+@every_pool
+@pytest.mark.parametrize("floor", [0.0, NONE])
+def test_fused_pooling(name, case, kernel, stride, floor):
+    p = Pooled(case, name, kernel, stride, floor)
+    assert p.g.can_fuse(p.window)
+    np.testing.assert_array_equal(p.forward(remember=False), p.expected)
+    np.testing.assert_array_equal(p.forward(), p.expected)
+    _, dx, dw, db = p.reference_gradients()
+    ours = p.gradients(fused=False)
+    for got, expected in zip(ours, (dx, dw, db), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    if p.g.can_unpool(p.window):
+        _, *ours = p.gradients(fused=True)
+        for got, expected in zip(ours, (dw, db), strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_windows_that_overlap_are_not_unpooled_in_the_loop():
+    g = geometry(POOLED[0], RUNNABLE[0])
+    assert not g.can_unpool(Window.resolve(g.output, 3, 2))
+    assert g.can_unpool(Window.resolve(g.output, 2, 2))
+
+
+def test_strides_that_end_outside_the_map_are_not_unpooled_in_the_loop():
+    """Windows 1x1 with stride 3 on 8 rows: the third stride would read rows of x behind the image."""
+    g = geometry(POOLED[0], RUNNABLE[0])
+    assert g.output[0] == 8
+    assert not g.can_unpool(Window.resolve(g.output, 1, 3))
+    assert g.can_unpool(Window.resolve(g.output, 1, 2))
+
+
+def test_a_large_gradient_is_summed_in_few_parts_and_a_small_one_in_many():
+    small, large = geometry(POOLED[0], RUNNABLE[0]), geometry(FIXED[4], RUNNABLE[0])
+    assert small.parts(100) == PARTS
+    assert small.parts(3) == 3
+    assert 1 <= large.parts(100) <= PARTS
