@@ -29,7 +29,8 @@ def room(module):
 def level(module):
     if "." not in module:
         return ROOF
-    return 0 if room(module).startswith("_") else LEVEL.get(room(module), ROOF)
+    private = room(module).startswith("_") and not room(module).endswith("__")
+    return 0 if private else LEVEL.get(room(module), ROOF)
 
 
 def module_name(path, source):

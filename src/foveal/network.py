@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from foveal.layers.base import Layer
 
 if TYPE_CHECKING:
     from foveal.engine import Engine, Plan
+    from foveal.kernels.isa import ISA
 
 Array = NDArray[Any]
 FORMAT = "foveal-network-1"
@@ -85,6 +86,7 @@ class Network:
                 node.layer.initialise(given, rng)
         self.classes = None if classes is None else tuple(str(c) for c in classes)
         self._engines: dict[str, Engine] = {}
+        self._isa: list[Callable[[], ISA]] = []
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -145,11 +147,14 @@ class Network:
     @property
     def engine(self) -> Engine:
         """What runs the network on this machine; made at the first use."""
-        from foveal.engine import Engine  # brings Numba
-        from foveal.kernels.isa import host
+        if not self._isa:
+            from foveal.kernels.isa import host  # brings Numba: not before it is needed
 
-        isa = host().name
+            self._isa.append(host)
+        isa = self._isa[0]().name
         if isa not in self._engines:
+            from foveal.engine import Engine
+
             self._engines[isa] = Engine(self.graph)
         return self._engines[isa]
 

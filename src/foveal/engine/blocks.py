@@ -6,9 +6,10 @@ taken into its block while the kernels can do it in the same pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class Block:
     threads: int
     x: Map = field(init=False, repr=False)
     y: Map = field(init=False, repr=False)
+    flat: ClassVar[bool] = False  # whether dx must be free of borders: the block knows rows of features, not pixels
 
     @property
     def name(self) -> str:
@@ -189,12 +191,18 @@ class ConvolutionBlock(Activated):
             full = Map(x.n, conv.K, *conv.output, conv.dy_border if dx else Border(), pixel=conv.bias_size)
             steps += conv.unpool(self.name, self.pool, dy, self.code, full, self.threads)
             dy = full
+        if dx and dy.border | conv.dy_border != dy.border:  # an affine layer wrote it
+            bordered = Map(dy.n, dy.C, dy.H, dy.W, conv.dy_border)
+            steps += [elementwise(self.name, activation.copy, dy.n, x=dy, y=bordered)]
+            dy = bordered
         steps += conv.weight_gradient(self.name, x, dy, g["weight"], db)
         return steps + (conv.input_gradient(self.name, dy, p["weight"], dx) if dx else [])
 
 
 class AffineBlock(Activated):
     """Affine layer, bias and activation."""
+
+    flat = True
 
     @property
     def geometry(self) -> Matrix:
@@ -294,6 +302,8 @@ def pool_window(layer: Any, spatial: Sequence[int]) -> Window:
 
 def find_blocks(graph: Graph, isa: ISA, threads: int) -> list[Block]:
     """Cut a graph into blocks, in the order in which they run; a Softmax at the end is left to the loss."""
+    from foveal.engine.fallback import FallbackBlock
+
     nodes = [n for n in graph.nodes if not (isinstance(n.layer, L.Softmax) and n.name == graph.output)]
     blocks: list[Block] = []
     shape: tuple[int, ...] = graph.input_shape
@@ -302,6 +312,9 @@ def find_blocks(graph: Graph, isa: ISA, threads: int) -> list[Block]:
         blocks.append(taken)
         nodes = nodes[len(taken.nodes) :]
         shape = taken.shape  # of the map in memory, which flattening leaves as it is
+    if math.prod(as_map(shape)[1:]) > 1:  # a map at the end: the loss counts classes in (C, H, W) order
+        order = Node("scores", L.Flatten(), (graph.output,), (math.prod(shape),))
+        blocks.append(FallbackBlock([order], shape, shape, isa, threads))
     return blocks
 
 

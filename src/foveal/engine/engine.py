@@ -43,7 +43,7 @@ class Engine:
             if isinstance(b, ConvolutionBlock):
                 if id(b.layer) in vectors:
                     b.vectors = vectors[id(b.layer)]
-                    del b._geometry
+                    b.__dict__.pop("_geometry", None)  # made with the tile's own choice
                 vectors.setdefault(id(b.layer), b.geometry._shape_only.tile.C)
         return blocks
 

@@ -95,11 +95,14 @@ class Plan:
             p = self.weights.of(block.layer, self.weights.data)
             steps += block.forward(self.maps[i], self.maps[i + 1], p, self.training)
         self.scores = self.maps[-1]
+        self._sources = {d: r.field("source") for d, r in self._readers.items()}
+        self._counting = np.arange(self.batch)
+        if not self.training:
+            y = self.scores
+            steps += [step("result", images.write_float32, keep=(y,), x=y.address, x_image=y.image, x_row=y.row,
+                           x_pixel=y.pixel, target=0, n=self.batch, channels=y.C, rows=y.H, columns=y.W)]  # fmt: skip
+            self._target = steps[-1].field("target")
         self._forward = {d: Schedule([r, *steps]) for d, r in self._readers.items()}
-        y = self.scores
-        self._result = step("result", images.write_float32, keep=(y,), x=y.address, x_image=y.image, x_row=y.row,
-                            x_pixel=y.pixel, target=0, n=self.batch, channels=y.C, rows=y.H, columns=y.W)  # fmt: skip
-        self._write = program([self._result])
 
     def _border_for(self, i: int) -> Border:
         """Return the zeros around map i: what its reader needs."""
@@ -120,12 +123,15 @@ class Plan:
         self._loss = step("softmax with cross-entropy", loss.softmax_cross_entropy, keep=(y, dy), x=y.address,
                           xs=y.image, numbers=self.numbers, labels=0, loss=self.losses, correct=self.correct,
                           dx=dy.address, dxs=dy.image, n=self.batch, classes=y.C * y.H * y.W)  # fmt: skip
+        self.labels = self._loss.field("labels")
         self.gradients = zeros(self.weights.size)
         self._uses = {id(b.layer): [c for c in self.blocks if c.layer is b.layer] for b in self.blocks}
         self._stacks: dict[int, dict[str, NDArray[np.float32]]] = {}
         steps: list[Any] = [self._loss]
         for i in reversed(range(len(self.blocks))):
             block = self.blocks[i]
+            if not self._needs_gradient(i + 1):
+                break
             dx = dy if isinstance(block, FlattenBlock) else self._dx(i)
             p = self.weights.of(block.layer, self.weights.data)
             steps += block.backward(dy, dx, p, self._gradients_of(block))
@@ -146,7 +152,7 @@ class Plan:
         if not self._needs_gradient(i):
             return None
         x = self.maps[i]
-        return Map(self.batch, x.C, x.H, x.W, self._dy_border(i - 1))
+        return Map(self.batch, x.C, x.H, x.W, Border() if self.blocks[i].flat else self._dy_border(i - 1))
 
     def _gradients_of(self, block: Block) -> dict[str, NDArray[np.float32]]:
         """Return where the block's gradients go; each use of a shared layer has a place of its own."""
@@ -155,7 +161,7 @@ class Plan:
             return own
         stacks = self._stacks.setdefault(id(block.layer), {k: zeros(len(uses) * v.size) for k, v in own.items()})
         at = next(i for i, b in enumerate(uses) if b is block)
-        return {k: stacks[k][at * v.size :] for k, v in own.items()}
+        return {k: stacks[k][at * v.size : (at + 1) * v.size] for k, v in own.items()}
 
     def _add_shared(self) -> list[Step]:
         """Return the steps that add the gradients of the uses of each shared layer."""
@@ -172,23 +178,19 @@ class Plan:
 
     def load(self, x: Images, rows: NDArray[np.int64] | None, start: int, n: int) -> Schedule:
         """Point the input at images `rows` of x, or at `start` .. `start` + n, and return the forward schedule."""
-        schedule = self._forward[x.dtype]
-        block = self._readers[x.dtype].block
-        if rows is None:
-            self.numbers[:n] = np.arange(start, start + n)
-        else:
-            self.numbers[:n] = rows
-        block["source"] = x.ctypes.data
-        return schedule
+        self.numbers[:n] = self._counting[start : start + n] if rows is None else rows
+        self._sources[x.dtype][0] = x.ctypes.data
+        return self._forward[x.dtype]
 
     def forward(self, x: Images, start: int, n: int, to: NDArray[np.float32]) -> None:
         """Write the scores of images start .. start + n of x to `to`, (n, classes) or (n, C, H, W).
 
         x : contiguous uint8 or float32 of shape (N, *input_shape)
         """
+        if start + n > len(self._counting):
+            self._counting = np.arange(2 * (start + n))
+        self._target[0] = to.ctypes.data
         self.load(x, None, start, n).run(n)
-        self._result.block["n"], self._result.block["target"] = n, to.ctypes.data
-        self._write.run()
 
     def backward(self, x: Images, labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[float, int]:
         """Run forward and backward on images `rows`; return the mean loss and how many were right.
@@ -196,10 +198,14 @@ class Plan:
         The gradients of the mean loss stand in `gradients`.
         """
         n = len(rows)
-        self._loss.block["labels"] = labels.ctypes.data
+        self.labels[0] = labels.ctypes.data
         self.load(x, rows, 0, n).run(n)
         self._backward.run(n)
-        return float(self.losses[:n].mean(dtype=np.float64)), int(self.correct[:n].sum())
+        return self.outcome(n)
+
+    def outcome(self, n: int) -> tuple[float, int]:
+        """Return the mean loss and the number right of the last n images."""
+        return float(np.add.reduce(self.losses[:n], dtype=np.float64)) / n, int(np.add.reduce(self.correct[:n]))
 
     @property
     def steps(self) -> list[Any]:

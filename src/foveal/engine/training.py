@@ -43,6 +43,7 @@ class TrainingRun:
 
     def __init__(self, engine: Engine, x: Images, labels: NDArray[np.int64], batch: int, optimizer: Optimizer) -> None:
         self.engine, self.x, self.labels, self.optimizer = engine, x, labels, optimizer
+        self._labels_at = labels.ctypes.data
         self.number = 0
         self.plan = engine.plan(batch, True)
         weights = engine.weights
@@ -62,11 +63,11 @@ class TrainingRun:
         coefficients = self.optimizer.coefficients(self.number)
         self._coefficients[: len(coefficients)] = coefficients
         with self.engine.lock:
-            plan._loss.block["labels"] = self.labels.ctypes.data
+            plan.labels[0] = self._labels_at
             plan.load(self.x, rows, 0, n)
             self._schedule.run(n)
             self.engine.weights.updated()
-            return float(plan.losses[:n].mean(dtype=np.float64)), int(plan.correct[:n].sum())
+            return plan.outcome(n)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the optimizer's memory: its arrays in the users' shapes, and the number of steps done."""

@@ -144,8 +144,8 @@ class Correlation:
         return [
             step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
                  keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel,
-                 w=w.ctypes.data + dw, bias=bias.ctypes.data + db, y=y.address + dy, y_image=y.image, y_row=y.row, ys=y.pixel,
-                 n=x.n, rows=P, columns=Q, block=block, floor=floor, **cut.arguments())
+                 w=w.ctypes.data + dw, bias=bias.ctypes.data + db, y=y.address + dy, y_image=y.image,
+                 y_row=y.row, ys=y.pixel, n=x.n, rows=P, columns=Q, block=block, floor=floor, **cut.arguments())
             for dx, dy, dw, db in self._groups(x, w)
         ]  # fmt: skip
 
@@ -290,12 +290,13 @@ class Correlation:
         return [
             step(name, loops.unpool, keep=(dy, full), unpool=address, ph=ph, sh=sh, sw=sw, pooled_rows=PP,
                  pooled_columns=PQ, code=code, code_image=PP * PQ * pixel, code_pixel=pixel, scratch=scratch,
-                 scratch_size=size, dys=full.pixel, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n, channels=self.K, full=full.address,
+                 scratch_size=size, dys=full.pixel, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n,
+                 channels=self.K, full=full.address,
                  full_image=full.image, full_row=full.row, rows=full.H, columns=full.W, clear=int(not disjoint))
         ]  # fmt: skip
 
     def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
-        """Return the steps of dx = correlate(dy, flipped and transposed w): a dense problem for each phase of the stride."""
+        """Return the steps of dx, correlate(dy, flipped and transposed w): one dense problem for each phase."""
         R, S = self.window.kernel
         C, K = self.C // self.groups, self.K // self.groups
         inverse = np.empty(self.K * C * R * S, np.int64)  # where the weight (k, c, r, s) stands in the packed w

@@ -39,6 +39,11 @@ class Step:
     macs: int = 0
     keep: tuple[Any, ...] = field(default=(), repr=False)
 
+    def field(self, name: str) -> NDArray[Any]:
+        """Return one argument as an array of one number, to change it between runs without looking it up."""
+        place: NDArray[Any] = self.block[name]
+        return place
+
     def resize(self, n: int) -> None:
         """Run for the first `n` images from now on."""
         if "n" in (self.kernel.fields.names or ()):

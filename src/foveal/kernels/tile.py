@@ -19,7 +19,7 @@ Registers of ``inner``: R*C accumulators + R + 1; its last step adds each accumu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -104,6 +104,20 @@ class Emitter:
     def max(self, value: Any, floor: Any) -> Any:
         return self.b.select(self.b.fcmp_ordered("<", value, floor), floor, value)  # a NaN in value stays
 
+    def unless(self, condition: Any, values: Sequence[Any], change: Callable[[Any], Any]) -> list[Any]:
+        """Return `values` if `condition` holds, else each as `change` makes it: work that costs nothing if skipped."""
+        here, block, after = self.b.block, *(self.function.append_basic_block(n) for n in ("else", "joined"))
+        self.b.cbranch(condition, after, block)
+        self.b.position_at_end(block)
+        made = [change(v) for v in values]
+        self.b.branch(after)
+        self.b.position_at_end(after)
+        phis = [self.b.phi(v.type) for v in values]
+        for phi, value, other in zip(phis, values, made, strict=True):
+            phi.add_incoming(value, here)
+            phi.add_incoming(other, block)
+        return phis
+
     def loop(self, count: Any, carried: Sequence[tuple[Any, Any]], body: Any) -> list[Any]:
         """Emit ``for i in range(count)`` (count >= 1). `body(i, values)` returns the values of the next turn."""
         before = self.b.block
@@ -137,6 +151,7 @@ def outer(isa: ISA, R: int, C: int) -> str:
     e = Emitter(isa, f"sgemm_outer_{isa.name}_{R}x{C * isa.lanes}", OUTER)
     a, b, V = e.args, e.b, isa.lanes
     floor = e.splat(a["floor"])
+    unbounded = b.fcmp_ordered("==", a["floor"], ir.Constant(F32, float("-inf")))
     strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
     groups = [b.mul(a["xs"], I64(g)) for g in range(0, R, GROUP)]
 
@@ -164,7 +179,7 @@ def outer(isa: ISA, R: int, C: int) -> str:
             return e.loop(a["K"], [(PTR, wt), *bases, *((e.vector, v) for v in acc)], step)[1 + len(groups) :]
 
         acc = e.loop(a["T"], [(e.vector, v) for row in start for v in row], tap)
-        acc = [e.max(v, floor) for v in acc]
+        acc = e.unless(unbounded, acc, lambda v: e.max(v, floor))
         _store(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
 

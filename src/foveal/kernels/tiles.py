@@ -18,7 +18,6 @@ from foveal.kernels import tile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.isa import ISA
 
-
 LOAD = 0.08  # cycles
 
 
