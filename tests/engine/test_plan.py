@@ -72,6 +72,8 @@ SEQUENCES = {
     "two activations": lambda: [Convolution(7, 3), ReLU(), Sigmoid(), MaxPool(2), Affine(4), Sigmoid(), ReLU()],
     "fused twice, dx needed": lambda: [Convolution(6, 3, padding=1), ReLU(), MaxPool(2), Convolution(5, 3), ReLU(),
                                        MaxPool(2), Affine(4)],
+    "pooled, then padded": lambda: [Convolution(6, 3), ReLU(), MaxPool(2), Convolution(5, 3, padding=1), Sigmoid(),
+                                    MaxPool(3, 1), Convolution(4, 3, padding="same"), MaxPool(2), ReLU(), Affine(4)],
     "overlapping pools": lambda: [Convolution(6, 3, padding=1), ReLU(), MaxPool(3, 2), Convolution(5, 3), MaxPool(3, 1),
                                   Affine(4)],
     "gaps between windows": lambda: [Convolution(6, 3), ReLU(), MaxPool(1, 2), Convolution(5, 2), MaxPool(2, 3),
@@ -320,8 +322,8 @@ def test_the_plan_explains_itself(capsys):
     plan.explain()
     text = capsys.readouterr().out
     assert text.startswith(f"plan for training, batches of up to 8, on {plan.isa.name} ({plan.isa.lanes} lanes")
-    for word in ("conv1 + relu1 + pool1", "conv2 + relu2 + pool2", "affine1", "scale1", "input", "of peak", "MACs", "bytes",
-                 "softmax with cross-entropy", "convolution_pool_forward", "read_uint8", "sum"):  # fmt: skip
+    for word in ("conv1 + relu1 + pool1", "conv2 + relu2 + pool2", "affine1", "scale1", "input", "of peak", "MACs",
+                 "bytes", "softmax with cross-entropy", "convolution_pool_forward", "read_uint8", "sum"):  # fmt: skip
         assert word in text, word
     for step in plan.steps:
         assert step.name in text

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 
 from foveal import reference
 from foveal.geometry import Window
+from foveal.kernels import convolution_steps
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
 from foveal.kernels.isa import named
@@ -40,6 +41,12 @@ FIXED = [
     Case((PARTS + 3, 3, 8, 6), (6, 3, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 7),
     Case((2, 6, 5, 5), (3, 6, 1, 1), (3, 3), ((0, 0), (0, 0)), (1, 1), 1, 8),
 ]
+
+
+@pytest.fixture(autouse=True)
+def many_parts(monkeypatch):
+    """Sum the gradients of small layers in as many parts as those of large ones."""
+    monkeypatch.setattr(convolution_steps, "PART_MACS", 1)
 
 
 def poisoned(m, values=None):
@@ -173,7 +180,7 @@ class Pooled:
         self.b = rng.integers(-2, 3, case.w_shape[0]).astype(np.float32)
         self.full = np.maximum(reference.correlate(self.x, self.w, self.b, **case.options), floor)
         self.expected, self.indices = reference.max_pool(self.full, kernel, stride=stride, return_indices=True)
-        self.y = Map(len(self.x), self.g.K, *self.expected.shape[2:])
+        self.y = Map(len(self.x), self.g.K, *self.expected.shape[2:], MARGIN)
         self.dy = rng.integers(-3, 4, self.expected.shape).astype(np.float32)
 
     def forward(self, remember=True):
@@ -225,6 +232,12 @@ def fits(case, kernel):
     return all(k <= n for k, n in zip(np.broadcast_to(kernel, 2), geometry(case, RUNNABLE[0]).output, strict=True))
 
 
+def fits_in_the_loop(p):
+    """Whether windows are disjoint and their strides end in the map: else rows of x behind an image would be read."""
+    (kernel, stride), rows = (p.window.kernel, p.window.stride), p.g.output[0]
+    return kernel[0] <= stride[0] and kernel[1] <= stride[1] and p.expected.shape[2] * stride[0] <= rows
+
+
 EVERY_POOL = [(case, *p) for case, p in itertools.product(POOLED, POOLS) if fits(case, p[0])]
 every_pool = pytest.mark.parametrize(("case", "kernel", "stride"), EVERY_POOL, ids=lambda v: getattr(v, "seed", v))
 
@@ -241,7 +254,8 @@ def test_fused_pooling(name, case, kernel, stride, floor):
     ours = p.gradients(fused=False)
     for got, expected in zip(ours, (dx, dw, db), strict=True):
         np.testing.assert_array_equal(got, expected)
-    if p.g.can_unpool(p.window):
+    assert p.g.can_unpool(p.window) == fits_in_the_loop(p)
+    if fits_in_the_loop(p):
         _, *ours = p.gradients(fused=True)
         for got, expected in zip(ours, (dw, db), strict=True):
             np.testing.assert_array_equal(got, expected)
@@ -261,8 +275,11 @@ def test_strides_that_end_outside_the_map_are_not_unpooled_in_the_loop():
     assert g.can_unpool(Window.resolve(g.output, 1, 2))
 
 
-def test_a_large_gradient_is_summed_in_few_parts_and_a_small_one_in_many():
-    small, large = geometry(POOLED[0], RUNNABLE[0]), geometry(FIXED[4], RUNNABLE[0])
-    assert small.parts(100) == PARTS
-    assert small.parts(3) == 3
-    assert 1 <= large.parts(100) <= PARTS
+def test_parts_of_a_gradient(monkeypatch):
+    """Many where the sum costs little beside the products; never more than images; one for a huge filter bank."""
+    monkeypatch.undo()
+    net, window = named(RUNNABLE[0]), Window.resolve((28, 28), 5)
+    assert Correlation(1, 28, 28, 30, window, 1, net).parts(100) == PARTS
+    assert Correlation(1, 28, 28, 30, window, 1, net).parts(3) <= 3
+    small = Window.resolve((3, 3), 3, padding=1)
+    assert Correlation(512, 3, 3, 512, small, 1, net).parts(100) == 1

@@ -62,8 +62,8 @@ def test_large_problems_keep_the_multiply_add_units_busy(name):
 
 
 @EVERY
-def test_the_chosen_outer_tile_is_the_cheapest(name):
-    """In the docstring's own count: cycles for one k over all tiles and panels."""
+def test_the_chosen_outer_tile_is_nearly_the_cheapest(name):
+    """In cycles for one k over all tiles and panels; of nearly equal ones the choice prefers fewer loads."""
     isa = named(name)
 
     def cycles(R, C, rows, columns):
@@ -77,7 +77,7 @@ def test_the_chosen_outer_tile_is_the_cheapest(name):
     for rows, columns in [(24, 30), (8, 16), (13, 384), (55, 64), (1, 10), (28, 6)]:
         t = tiles.choose_outer(isa, rows, columns)
         best = min(cycles(*shape, rows, columns) for shape in tiles.outer_candidates(isa))
-        assert cycles(t.R, t.C, rows, columns) == pytest.approx(best)
+        assert cycles(t.R, t.C, rows, columns) <= 1.05 * best
 
 
 def test_the_table_makes_only_what_is_needed():

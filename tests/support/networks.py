@@ -1,4 +1,4 @@
-"""Networks for tests: random sequences of layers, one without a kernel, and what the formulas give for them in float64."""
+"""Networks for tests: random sequences of layers, one without a kernel, and what the formulas give in float64."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def convolution_forward(args, counter, thread):
 _POOL = "pool ph sh sw pooled_rows pooled_columns code code_image code_pixel scratch scratch_size"
 
 
-@kernel(fields(f"x x_image x_row xs bias y y_image ys n columns block {PANELS} {_POOL}", "floor"))
+@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n columns block {PANELS} {_POOL}", "floor"))
 def convolution_pool_forward(args, counter, thread):
     """Convolution, bias, activation floor and max pooling in one pass; a task is a block of pooled rows of an image.
 
@@ -92,7 +92,7 @@ def convolution_pool_forward(args, counter, thread):
                     ring[r] = scratch + 512 + 4 * ((q * a.sh + r) % a.ph) * a.columns * width
                 pixel = q * a.pooled_columns
                 call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, channels,
-                          a.y + 4 * (n * a.y_image + pixel * a.ys + channel), a.ys,
+                          a.y + 4 * (n * a.y_image + q * a.y_row + channel), a.ys,
                           a.code + n * a.code_image + pixel * a.code_pixel + channel, a.code_pixel,
                           a.floor)  # fmt: skip
         task = take(counter)

@@ -177,7 +177,7 @@ class Correlation:
         return [
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
-                 y_image=y.image, ys=y.pixel, n=x.n, columns=self.output[1], block=block, floor=floor,
+                 y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block, floor=floor,
                  **cut.arguments(), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ,
                  code=code if code is not None else 0, code_image=PP * PQ * cut.padded, code_pixel=cut.padded,
                  scratch=scratch, scratch_size=size)
