@@ -27,6 +27,7 @@ from foveal._files import cache_folder
 from foveal.kernels.intrinsics import f32_pointer, fetch_add, i64_pointer, u8_pointer
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
+IMAGES = 8  # in a task of a light kernel: taking one costs about as much as a small image
 _compiled: list[str] = []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import arguments, bytes_, fields, floats, helper, integers, kernel, take
+from foveal.kernels.compiler import IMAGES, arguments, bytes_, fields, floats, helper, integers, kernel, take
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 _IMAGES = fields("source numbers y y_image y_row y_pixel n channels rows columns", "scale")
@@ -40,39 +40,42 @@ def number(a, task):
 
 @kernel(_IMAGES)
 def read_uint8(args, counter, thread):
-    """y[i] = scale * source[numbers[i]] for uint8 images (C, H, W); a task is an image."""
+    """y[i] = scale * source[numbers[i]] for uint8 images (C, H, W); a task is a few images."""
     a = arguments(args)
     size = a.channels * a.rows * a.columns
-    task = take(counter)
-    while task < a.n:
-        y = floats(a.y + 4 * task * a.y_image, a.y_image)
-        spread(bytes_(a.source + number(a, task) * size, size), y, a, np.float32(a.scale))
-        task = take(counter)
+    first = IMAGES * take(counter)
+    while first < a.n:
+        for task in range(first, min(first + IMAGES, a.n)):
+            y = floats(a.y + 4 * task * a.y_image, a.y_image)
+            spread(bytes_(a.source + number(a, task) * size, size), y, a, np.float32(a.scale))
+        first = IMAGES * take(counter)
 
 
 @kernel(_IMAGES)
 def read_float32(args, counter, thread):
-    """y[i] = scale * source[numbers[i]] for float32 images (C, H, W); a task is an image."""
+    """y[i] = scale * source[numbers[i]] for float32 images (C, H, W); a task is a few images."""
     a = arguments(args)
     size = a.channels * a.rows * a.columns
-    task = take(counter)
-    while task < a.n:
-        y = floats(a.y + 4 * task * a.y_image, a.y_image)
-        spread(floats(a.source + 4 * number(a, task) * size, size), y, a, np.float32(a.scale))
-        task = take(counter)
+    first = IMAGES * take(counter)
+    while first < a.n:
+        for task in range(first, min(first + IMAGES, a.n)):
+            y = floats(a.y + 4 * task * a.y_image, a.y_image)
+            spread(floats(a.source + 4 * number(a, task) * size, size), y, a, np.float32(a.scale))
+        first = IMAGES * take(counter)
 
 
 @kernel(fields("x x_image x_row x_pixel target n channels rows columns"))
 def write_float32(args, counter, thread):
-    """target[i] = x[i], from channels-last memory to (C, H, W); a task is an image."""
+    """target[i] = x[i], from channels-last memory to (C, H, W); a task is a few images."""
     a = arguments(args)
     size = a.channels * a.rows * a.columns
-    task = take(counter)
-    while task < a.n:
-        x = floats(a.x + 4 * task * a.x_image, a.x_image)
-        target = floats(a.target + 4 * task * size, size)
-        for c in range(a.channels):
-            for h in range(a.rows):
-                for w in range(a.columns):
-                    target[(c * a.rows + h) * a.columns + w] = x[h * a.x_row + w * a.x_pixel + c]
-        task = take(counter)
+    first = IMAGES * take(counter)
+    while first < a.n:
+        for task in range(first, min(first + IMAGES, a.n)):
+            x = floats(a.x + 4 * task * a.x_image, a.x_image)
+            target = floats(a.target + 4 * task * size, size)
+            for c in range(a.channels):
+                for h in range(a.rows):
+                    for w in range(a.columns):
+                        target[(c * a.rows + h) * a.columns + w] = x[h * a.x_row + w * a.x_pixel + c]
+        first = IMAGES * take(counter)
