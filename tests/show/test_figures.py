@@ -71,8 +71,24 @@ def test_filters_share_one_symmetric_scale():
     assert limits == [(-limit, limit)] * 2
     bar = figure.axes[2]
     assert bar.get_ylim() == pytest.approx((-limit, limit))
-    assert bar.get_ylabel() == "weight"
+    assert bar.get_ylabel() == "weight, square-root scale"
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["Before training", "After training"]
+
+
+def test_noise_before_learning_is_seen_beside_what_is_learned():
+    before, after = RNG.normal(0, 0.01, (30, 1, 5, 5)), RNG.normal(0, 0.3, (30, 1, 5, 5))
+    image = show.filters(before, after).axes[0].images[0]
+    greys = image.to_rgba(image.get_array())[..., 0]
+    inside = ~np.ma.getmaskarray(image.get_array())
+    assert np.ptp(greys[inside]) > 0.1
+    np.testing.assert_allclose(image.norm(0.0), 0.5, atol=1e-9)
+    assert image.norm(-0.2) == pytest.approx(1 - image.norm(0.2))
+
+
+def test_halves_of_like_strength_are_drawn_on_a_linear_scale():
+    figure = show.filters(np.full((2, 1, 3, 3), 0.5), np.ones((2, 1, 3, 3)))
+    assert figure.axes[1].images[0].norm(0.5) == pytest.approx(0.75)
+    assert figure.axes[2].get_ylabel() == "weight"
 
 
 def test_the_larger_half_sets_the_scale_even_if_it_is_the_first():

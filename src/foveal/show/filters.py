@@ -13,15 +13,20 @@ from foveal.show.canvas import INK, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 Weights = NDArray[Any]
 
+WEAK = 8  # a half this many times weaker than the other would be a uniform grey
 _PAPER = "#D6E4F0"  # between the filters: no grey, so that it is not taken for a weight
 
 
 def filters(before: Weights | None, after: Weights, *, channel: int = 0, title: str = "") -> Figure:
     """Draw filters before and after learning, side by side on the same symmetric scale: zero is mid grey.
+
+    Where one half is so much weaker than the other that nothing of it would be seen, the scale of both is that of
+    sign(w) sqrt(|w|), and the legend says so.
 
     Filters of 3 channels are drawn in colour, each of red, green and blue on that scale, so grey is a filter without
     colour. Of filters with any other number of channels one `channel` is drawn, and the title says which.
@@ -66,9 +71,11 @@ def filters(before: Weights | None, after: Weights, *, channel: int = 0, title: 
     side = 4.2
     figure = new_figure(side * len(mosaics) + 0.9, max(1.6, side * height / width) + (0.55 if title else 0.25))
     axes = figure.subplots(1, len(mosaics), squeeze=False)[0]
+    weakest = min(float(np.abs(image).max()) for image in images.values())
+    scale = _scale(limit, bent=0 < weakest < limit / WEAK)
     for place, (name, pixels) in zip(axes, mosaics.items(), strict=True):
-        _draw(place, name, pixels, limit)
-    _legend(figure, axes, np.shape(after), channel, limit)
+        _draw(place, name, pixels, scale)
+    _legend(figure, axes, np.shape(after), channel, scale)
     if title:
         figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
     return figure
@@ -115,29 +122,40 @@ def mosaic(images: Weights) -> NDArray[np.float64]:
     return sheet
 
 
-def _draw(axes: Axes, name: str, pixels: NDArray[np.float64], limit: float) -> None:
+def _scale(limit: float, *, bent: bool) -> Normalize:
+    """Return what maps weights from -limit .. limit to 0 .. 1, zero to the middle."""
+    from matplotlib.colors import FuncNorm, Normalize
+
+    if not bent:
+        return Normalize(-limit, limit)
+    root, square = (lambda w: np.sign(w) * np.sqrt(np.abs(w))), (lambda w: np.sign(w) * np.square(w))
+    return FuncNorm((root, square), -limit, limit)
+
+
+def _draw(axes: Axes, name: str, pixels: NDArray[np.float64], scale: Normalize) -> None:
     from matplotlib.colors import to_rgb
 
     if pixels.ndim == 3:
-        scaled = np.clip(0.5 + 0.5 * pixels / limit, 0, 1)
+        scaled = np.clip(np.asarray(scale(pixels)), 0, 1)
         axes.imshow(np.where(np.isnan(scaled), to_rgb(_PAPER), scaled), interpolation="nearest")
     else:
-        axes.imshow(np.ma.masked_invalid(pixels), cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+        axes.imshow(np.ma.masked_invalid(pixels), cmap="gray", norm=scale, interpolation="nearest")
         axes.images[0].set_cmap(axes.images[0].get_cmap().with_extremes(bad=_PAPER))
     axes.set_title(name, loc="left", fontsize=10, color=INK)
     axes.set_axis_off()
 
 
-def _legend(figure: Figure, axes: Any, shape: tuple[int, ...], channel: int, limit: float) -> None:
+def _legend(figure: Figure, axes: Any, shape: tuple[int, ...], channel: int, scale: Normalize) -> None:
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import FuncNorm
 
-    scale = ScalarMappable(Normalize(-limit, limit), cmap="gray")
-    bar = figure.colorbar(scale, ax=list(axes), shrink=0.8, aspect=25, pad=0.02)
+    bent, limit = isinstance(scale, FuncNorm), float(scale.vmax or 1.0)
+    bar = figure.colorbar(ScalarMappable(scale, cmap="gray"), ax=list(axes), shrink=0.8, aspect=25, pad=0.02)
     of = {1: "weight", 3: "weight (of each: red, green, blue)"}.get(
         shape[1], f"weight (channel {channel} of {shape[1]})"
     )
-    bar.set_label(of, color=INK, fontsize=9)
-    bar.set_ticks([-limit, -limit / 2, 0, limit / 2, limit])
+    bar.set_label(of + ", square-root scale" * bent, color=INK, fontsize=9)
+    middle = limit / 4 if bent else limit / 2  # where the scale is half as bright
+    bar.set_ticks([-limit, -middle, 0, middle, limit])
     bar.ax.set_yticklabels([f"{tick:+.2g}".replace("-", "\N{MINUS SIGN}") if tick else "0" for tick in bar.get_ticks()])
     bar.ax.tick_params(colors=INK, labelsize=8)
