@@ -12,7 +12,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -85,7 +85,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise storage_error(path, "write", error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # below a file it cannot even be looked for
+            temporary.unlink()
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -15,7 +15,7 @@ from foveal import reference
 from foveal._checks import check_count, check_images, check_labels
 from foveal._files import atomic_write, storage_error
 from foveal._version import __version__
-from foveal.errors import FormatError, FovealError, ParameterError, ShapeError, explain
+from foveal.errors import DTypeError, FormatError, FovealError, ParameterError, ShapeError, explain
 from foveal.graph import Graph
 from foveal.layers import Softmax
 from foveal.layers.base import Layer
@@ -278,6 +278,8 @@ class Network:
         ------
         ShapeError
             Names are missing or unknown, or a shape differs; the message lists all of them.
+        DTypeError
+            An array does not hold real numbers.
         """
         wanted, given = self.parameters, {k: np.asarray(v) for k, v in parameters.items()}
         wrong = [f"{k} is missing" for k in wanted if k not in given]
@@ -288,6 +290,9 @@ class Network:
             fix = "These are parameters of another network."
             got = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
             raise ShapeError(explain("parameters", expected=f"the {len(wanted)} of {self!r}", got=got, fix=fix))
+        for name, value in given.items():
+            if value.dtype.kind not in "fiub":
+                raise DTypeError(explain(f"parameter {name!r}", expected="real numbers", got=f"dtype {value.dtype}"))
         for node in self.graph.owners():
             for name in node.layer.parameters:
                 node.layer.parameters[name] = given[f"{node.name}.{name}"]

@@ -1,103 +1,23 @@
-"""What runs as one: a convolution with its activation and pooling, an affine layer with its activation, or one layer.
-
-A block knows its maps and makes its steps. Blocks are found by walking along the graph: what follows a convolution is
-taken into its block while the kernels can do it in the same pass.
+"""The blocks that kernels exist for: a convolution with its activation and pooling, an affine layer with its
+activation, and single layers that stand alone.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveal import layers as L
+from foveal.engine.block import Array, Block, as_map
 from foveal.geometry import Window
-from foveal.graph import Graph, Node
 from foveal.kernels import activation, pooling
 from foveal.kernels.affine_steps import Matrix
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, Correlation
-from foveal.kernels.isa import ISA
 from foveal.kernels.steps import Step, step
-
-Array = NDArray[Any]
-Shape = tuple[int, ...]
-
-
-def as_map(shape: Sequence[int]) -> tuple[int, int, int]:
-    """Return (C, H, W) of a shape without N; a vector of F features is (F, 1, 1)."""
-    C, H, W = (*shape, 1, 1)[:3] if len(shape) < 3 else shape
-    return C, H, W
-
-
-@dataclass
-class Block:
-    """Nodes that run as one. Subclasses make the steps; `None` for dx means that nobody reads it.
-
-    Attributes
-    ----------
-    nodes : list of Node
-    input_shape : tuple of int
-        (C, H, W) of the map it reads, which flattening leaves as it is.
-    graph_input : tuple of int
-        The shape that the graph gives its input.
-    """
-
-    nodes: list[Node]
-    input_shape: tuple[int, ...]
-    graph_input: tuple[int, ...]
-    isa: ISA
-    threads: int
-    x: Map = field(init=False, repr=False)
-    y: Map = field(init=False, repr=False)
-    flat: ClassVar[bool] = False  # whether dx must be free of borders: the block knows rows of features, not pixels
-
-    @property
-    def name(self) -> str:
-        """The names of the nodes: "conv1 + relu1 + pool1"."""
-        return " + ".join(node.name for node in self.nodes)
-
-    @property
-    def layer(self) -> Any:
-        """The first node's layer."""
-        return self.nodes[0].layer
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of y."""
-        return as_map(self.nodes[-1].shape)
-
-    def packing(self) -> dict[str, NDArray[np.int64]]:
-        """Return how the first layer's parameters are packed."""
-        return {}
-
-    def x_border(self) -> Border:
-        """Return the zeros that x must carry."""
-        return Border()
-
-    def dy_border(self, needs_dx: bool) -> Border:
-        """Return the zeros that dy must carry."""
-        return Border()
-
-    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
-        """Return the steps of y."""
-        raise NotImplementedError
-
-    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
-        """Return the steps of dx and of the gradients `g`; dy may be overwritten."""
-        raise NotImplementedError
-
-    def make_y(self, n: int, border: Border) -> Map:
-        """Return the map for y."""
-        return Map(n, *self.shape, border)
-
-    def find(self, kind: type) -> Any:
-        """Return the layer of this type in the block, or None."""
-        return next((node.layer for node in self.nodes[1:] if isinstance(node.layer, kind)), None)
 
 
 def elementwise(name: str, kernel: Any, n: int, **maps: Map) -> Step:
@@ -298,55 +218,3 @@ def pool_window(layer: Any, spatial: Sequence[int]) -> Window:
     """Return a pooling layer's window on a map of this size, with what "ceil" adds as padding."""
     window = Window.resolve(spatial, layer.kernel, layer.stride, layer.padding, getattr(layer, "dilation", 1))
     return window.fitted(spatial, layer.rounding)
-
-
-def find_blocks(graph: Graph, isa: ISA, threads: int) -> list[Block]:
-    """Cut a graph into blocks, in the order in which they run; a Softmax at the end is left to the loss."""
-    from foveal.engine.fallback import FallbackBlock
-
-    nodes = [n for n in graph.nodes if not (isinstance(n.layer, L.Softmax) and n.name == graph.output)]
-    blocks: list[Block] = []
-    shape: tuple[int, ...] = graph.input_shape
-    while nodes:
-        taken = _take(nodes, shape, graph.input_shapes(nodes[0].name)[0], isa, threads)
-        blocks.append(taken)
-        nodes = nodes[len(taken.nodes) :]
-        shape = taken.shape  # of the map in memory, which flattening leaves as it is
-    if math.prod(as_map(shape)[1:]) > 1:  # a map at the end: the loss counts classes in (C, H, W) order
-        order = Node("scores", L.Flatten(), (graph.output,), (math.prod(shape),))
-        blocks.append(FallbackBlock([order], shape, shape, isa, threads))
-    return blocks
-
-
-def _take(nodes: list[Node], shape: Shape, given: Shape, isa: ISA, threads: int) -> Block:
-    from foveal.engine.fallback import FallbackBlock
-
-    first, where = nodes[0].layer, (shape, given, isa, threads)
-    if isinstance(first, L.Flatten):
-        return FlattenBlock(nodes[:1], *where)
-    if isinstance(first, L.Affine):
-        return AffineBlock(nodes[: 1 + _is_activation(nodes[1:2])], *where)
-    if isinstance(first, L.ReLU | L.Sigmoid):
-        return ActivationBlock(nodes[:1], *where)
-    if isinstance(first, L.MaxPool | L.AvgPool):
-        return PoolingBlock(nodes[:1], *where)
-    if not isinstance(first, L.Convolution):
-        return FallbackBlock(nodes[:1], *where)
-    block = ConvolutionBlock(nodes[:1], *where)
-    rest = nodes[1:]
-    for _ in range(2):
-        acts = any(isinstance(n.layer, L.ReLU | L.Sigmoid) for n in block.nodes)
-        if (not acts and _is_activation(rest[:1])) or (block.pool is None and rest and _fusable(rest[0], block)):
-            block.nodes = [*block.nodes, rest.pop(0)]
-    return block
-
-
-def _is_activation(nodes: list[Node]) -> bool:
-    return bool(nodes) and isinstance(nodes[0].layer, L.ReLU | L.Sigmoid)
-
-
-def _fusable(node: Node, block: ConvolutionBlock) -> bool:
-    if not isinstance(node.layer, L.MaxPool):
-        return False
-    window = pool_window(node.layer, block.geometry.output)
-    return window.output(block.geometry.output) == node.shape[1:] and block.geometry.can_fuse(window)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.engine.blocks import ConvolutionBlock, find_blocks
+from foveal.engine.blocks import ConvolutionBlock
+from foveal.engine.fusion import find_blocks
 from foveal.engine.plan import Images, Plan
 from foveal.engine.weights import Weights
 from foveal.graph import Graph

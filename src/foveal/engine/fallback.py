@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal import reference
-from foveal.engine.blocks import Array, Block
+from foveal.engine.block import Array, Block
 from foveal.kernels.buffers import Map
 
 

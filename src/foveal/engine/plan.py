@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.engine.blocks import Block, FlattenBlock, as_map
+from foveal.engine.block import Block, as_map
+from foveal.engine.blocks import FlattenBlock
+from foveal.engine.explain import text
 from foveal.engine.fallback import Call
 from foveal.engine.weights import Weights
 from foveal.graph import Graph
@@ -226,10 +228,20 @@ class Plan:
         return sum(arrays.values())
 
     def __str__(self) -> str:
-        """Return what `explain` prints."""
-        from foveal.engine.explain import text
-
-        return text(self)
+        """Run once on black images and return what `explain` prints."""
+        kind = "training" if self.training else "inference"
+        title = f"plan for {kind}, batches of up to {self.batch}, on {self.isa.name} "
+        title += f"({self.isa.lanes} lanes, {self.isa.registers} registers)"
+        example = np.zeros((self.batch, *self.graph.input_shape), np.uint8)
+        labels = np.zeros(self.batch, np.int64)
+        scores = np.empty((self.batch, *self.scores.view.shape[1:]), np.float32)  # every measured run writes there
+        with self.lock:
+            self.weights.pull()
+            if self.training:
+                self.backward(example, labels, self._counting[: self.batch])
+            else:
+                self.forward(example, 0, self.batch, scores)
+            return text(self.steps, self.batch, title, self.nbytes)
 
     def explain(self) -> None:
         """Print each step's kernel, tile, bytes, multiply-adds, measured time and share of the FMA peak."""

@@ -1,0 +1,90 @@
+"""What runs as one: some nodes of the graph, their maps and their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.graph import Node
+from foveal.kernels.buffers import Border, Map
+from foveal.kernels.isa import ISA
+from foveal.kernels.steps import Step
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+
+def as_map(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return (C, H, W) of a shape without N; a vector of F features is (F, 1, 1)."""
+    C, H, W = (*shape, 1, 1)[:3] if len(shape) < 3 else shape
+    return C, H, W
+
+
+@dataclass
+class Block:
+    """Nodes that run as one. Subclasses make the steps; `None` for dx means that nobody reads it.
+
+    Attributes
+    ----------
+    nodes : list of Node
+    input_shape : tuple of int
+        (C, H, W) of the map it reads, which flattening leaves as it is.
+    graph_input : tuple of int
+        The shape that the graph gives its input.
+    """
+
+    nodes: list[Node]
+    input_shape: tuple[int, ...]
+    graph_input: tuple[int, ...]
+    isa: ISA
+    threads: int
+    x: Map = field(init=False, repr=False)
+    y: Map = field(init=False, repr=False)
+    flat: ClassVar[bool] = False  # whether dx must be free of borders: the block knows rows of features, not pixels
+
+    @property
+    def name(self) -> str:
+        """The names of the nodes: "conv1 + relu1 + pool1"."""
+        return " + ".join(node.name for node in self.nodes)
+
+    @property
+    def layer(self) -> Any:
+        """The first node's layer."""
+        return self.nodes[0].layer
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of y."""
+        return as_map(self.nodes[-1].shape)
+
+    def packing(self) -> dict[str, NDArray[np.int64]]:
+        """Return how the first layer's parameters are packed."""
+        return {}
+
+    def x_border(self) -> Border:
+        """Return the zeros that x must carry."""
+        return Border()
+
+    def dy_border(self, needs_dx: bool) -> Border:
+        """Return the zeros that dy must carry."""
+        return Border()
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return the steps of y."""
+        raise NotImplementedError
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return the steps of dx and of the gradients `g`; dy may be overwritten."""
+        raise NotImplementedError
+
+    def make_y(self, n: int, border: Border) -> Map:
+        """Return the map for y."""
+        return Map(n, *self.shape, border)
+
+    def find(self, kind: type) -> Any:
+        """Return the layer of this type in the block, or None."""
+        return next((node.layer for node in self.nodes[1:] if isinstance(node.layer, kind)), None)
