@@ -85,7 +85,7 @@ class Engine:
     def gradient(self, x: Images, labels: NDArray[np.int64]) -> tuple[float, dict[str, NDArray[np.float32]]]:
         """Return the mean loss over x and its gradient for every parameter, in the users' shapes."""
         n = len(x)
-        plan = self.plan(min(n, GRADIENT), True)
+        plan = self.plan(GRADIENT if n >= GRADIENT else 1 << (n - 1).bit_length(), True)
         with self.lock:
             self.weights.pull()
             total, loss = np.zeros(self.weights.size), 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,18 @@ class Correlation:
         """Whether a kernel row is one run of neighbouring floats."""
         return self.window.dilation[1] == 1 and self.groups == 1
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether it is a 1x1 convolution of every pixel: a matrix product."""
+        plain = all(side == 0 for side in itertools.chain.from_iterable(self.window.padding)) and self.groups == 1
+        return plain and self.window.kernel == (1, 1) and self.window.stride == (1, 1)
+
+    def _as_one_row(self, *maps: Map) -> Correlation | None:
+        """Return the same 1x1 convolution of maps that are one long row, if these have no borders; else None."""
+        if not self.pointwise or self.H == 1 or any(m.row != m.W * m.pixel for m in maps):
+            return None
+        return replace(self, H=1, W=self.H * self.W, vectors=self._shape_only.tile.C)
+
     def panels(self, x: Map) -> Panels:
         """Return how the filters are cut; `x` gives the strides of the taps and not the shape of the pack."""
         (R, S), (dh, dw), C = self.window.kernel, self.window.dilation, self.C // self.groups
@@ -89,7 +101,8 @@ class Correlation:
             taps, run = [r * dh * x.row for r in range(R)], S * C
         else:
             taps, run = [r * dh * x.row + s * dw * x.pixel for r in range(R) for s in range(S)], C
-        tile = choose_outer(self.isa, self.output[1], self.K // self.groups, self.vectors)
+        rows = self.H * self.W if self.pointwise else self.output[1]
+        tile = choose_outer(self.isa, rows, self.K // self.groups, self.vectors)
         return Panels(tile, tuple(taps), run, self.K // self.groups, self.output[1])
 
     @functools.cached_property
@@ -137,6 +150,8 @@ class Correlation:
         self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE
     ) -> list[Step]:
         """Return the steps of y = max(floor, correlate(x, w) + bias)."""
+        if row := self._as_one_row(x, y):
+            return row.forward(name, x, w, bias, y, floor)
         P, Q = self.output
         cut = self.panels(x)
         sh, sw = self.window.stride
@@ -190,6 +205,8 @@ class Correlation:
 
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
+        if row := self._as_one_row(x, dy):
+            return row.weight_gradient(name, x, dy, dw, db)
         P, Q = self.output
         sh, sw = self.window.stride
         cut, parts = self._gradient_panels(x), self.parts(x.n)
@@ -297,6 +314,8 @@ class Correlation:
 
     def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
         """Return the steps of dx, correlate(dy, flipped and transposed w): one dense problem for each phase."""
+        if row := self._as_one_row(dy, dx):
+            return row.input_gradient(name, dy, w, dx)
         R, S = self.window.kernel
         C, K = self.C // self.groups, self.K // self.groups
         inverse = np.empty(self.K * C * R * S, np.int64)  # where the weight (k, c, r, s) stands in the packed w

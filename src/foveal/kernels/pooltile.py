@@ -53,7 +53,7 @@ def forward(isa: ISA, window: tuple[int, int], remember: bool) -> str:
                 if best is None:
                     best = value
                     continue
-                larger = b.fcmp_ordered(">", value, best)
+                larger = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))  # a NaN stays
                 best = b.select(larger, value, best)
                 index = b.select(larger, _codes(e, p), index)
             if remember:
