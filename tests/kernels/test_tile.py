@@ -84,9 +84,28 @@ class Outer:
         }[self.case["init"]]  # fmt: skip
         call(
             address, tile.OUTER, POINTERS, x=self.x, xs=self.xs, xk=self.xk, w=self.w, wk=self.wk, taps=taps, T=self.T,
-            K=self.K, init=init, y=self.y, ys=self.ys, floor=self.case["floor"], tail=self.tail, M=self.M,
+            K=self.K, init=init, y=self.y, ys=self.ys, floor=self.case["floor"], tail=self.tail, M=self.M, N=1, xn=0, yn=0,
             ahead=1 << 30, **{"is": stride},  # far outside all memory: what is fetched ahead is never read
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_lines_of_an_outer_tile(name):
+    """N lines are N calls: x and y advance, the bias starts again, and between the lines nothing is written."""
+    isa, R, K, lines = named(name), 3, 4, 3
+    V, xn, yn = isa.lanes, 40, 2 * 3 * isa.lanes + 5
+    rng = np.random.default_rng(11)
+    x, w = rng.standard_normal(xn * lines + 60).astype(np.float32), rng.standard_normal(K * V).astype(np.float32)
+    bias, y = rng.standard_normal(V).astype(np.float32), np.full(yn * lines + V, np.nan, np.float32)
+    call(
+        tiles.address("outer", isa, R, 1), tile.OUTER, POINTERS, x=x, xs=2, xk=1, w=w, wk=V, taps=np.zeros(2, np.int64),
+        T=1, K=K, init=bias, y=y, ys=V, floor=NONE, tail=V, ahead=0, M=2, N=lines, xn=xn, yn=yn, **{"is": 0},
+    )  # fmt: skip
+    for n in range(lines):
+        rows = np.stack([x[n * xn + 2 * r : n * xn + 2 * r + K] for r in range(2 * R)]).astype(np.float64)
+        expected = bias + rows @ w.reshape(K, V)
+        np.testing.assert_allclose(y[n * yn : n * yn + 2 * R * V].reshape(2 * R, V), expected, rtol=1e-5, atol=1e-5)
+        assert np.isnan(y[n * yn + 2 * R * V : (n + 1) * yn]).all()
 
 
 @pytest.mark.parametrize(("name", "R", "C"), EVERY_OUTER)

@@ -14,18 +14,19 @@ from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
 
 
 @helper
-def tile_rows(table, R, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, rows, ahead=0):
-    """Cover `rows` rows with tiles of nearly equal size, the larger ones first. Strides are in floats."""
+def tile_rows(table, R, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, rows, ahead=0, N=1, xn=0, yn=0):
+    """Cover N lines of `rows` rows with tiles of nearly equal size, the larger ones first. Strides are in floats."""
     tiles = (rows + R - 1) // R
     small = rows // tiles
     more = rows - small * tiles
     tile = integers(table, R + 1)
     if more > 0:
-        call_outer(tile[small + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, more)
+        call_outer(tile[small + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, more, N, xn, yn)
         done = more * (small + 1)
         x, init, y = x + 4 * done * xs, init + 4 * done * i_s, y + 4 * done * ys
     if tiles > more:
-        call_outer(tile[small], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, tiles - more)
+        rest = tiles - more
+        call_outer(tile[small], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, rest, N, xn, yn)
 
 
 PANELS = "w main last taps last_taps R T K width last_width panels channels lanes"
@@ -51,11 +52,10 @@ def convolution_forward(args, counter, thread):
         n, start = task // blocks, task % blocks * a.block
         for p in range(a.panels):
             table, taps, w, channel, width, tail = panel(a, p)
-            for row in range(start, min(start + a.block, a.rows)):
-                x = a.x + 4 * (n * a.x_image + row * a.x_row)
-                y = a.y + 4 * (n * a.y_image + row * a.y_row + channel)
-                tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K,
-                          a.bias + 4 * channel, 0, y, a.ys, a.floor, tail, a.columns)  # fmt: skip
+            x = a.x + 4 * (n * a.x_image + start * a.x_row)
+            y = a.y + 4 * (n * a.y_image + start * a.y_row + channel)
+            tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K, a.bias + 4 * channel, 0, y, a.ys, a.floor, tail,
+                      a.columns, 0, min(a.block, a.rows - start), a.x_row, a.y_row)  # fmt: skip
         task = take(counter)
 
 
@@ -83,11 +83,13 @@ def convolution_pool_forward(args, counter, thread):
             for q in range(start, min(start + a.block, a.pooled_rows)):
                 done = max(done, q * a.sh)
                 while done < q * a.sh + a.ph:
+                    slot = done % a.ph
+                    lines = min(q * a.sh + a.ph - done, a.ph - slot)  # up to where the ring begins again
                     x = a.x + 4 * (n * a.x_image + done * a.x_row)
-                    y = scratch + 512 + 4 * (done % a.ph) * a.columns * width
-                    tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K,
-                              a.bias + 4 * channel, 0, y, width, none, a.lanes, a.columns)  # fmt: skip
-                    done += 1
+                    y = scratch + 512 + 4 * slot * a.columns * width
+                    tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K, a.bias + 4 * channel, 0, y, width, none,
+                              a.lanes, a.columns, 0, lines, a.x_row, a.columns * width)  # fmt: skip
+                    done += lines
                 for r in range(a.ph):
                     ring[r] = scratch + 512 + 4 * ((q * a.sh + r) % a.ph) * a.columns * width
                 pixel = q * a.pooled_columns

@@ -42,7 +42,7 @@ def _tile_signature(arguments: tuple[str, ...]) -> Any:
 
 
 @intrinsic
-def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, M):
+def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, M, N, xn, yn):
     """Call an outer tile by its address; the arguments are those of `tile.OUTER`."""
     return _tile_signature(OUTER), _call(OUTER)
 

@@ -28,7 +28,27 @@ from foveal.kernels.isa import ISA
 
 F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 PTR = ir.PointerType()
-OUTER = ("x", "xs", "xk", "w", "wk", "taps", "T", "K", "init", "is", "y", "ys", "floor", "tail", "ahead", "M")
+OUTER = (
+    "x",
+    "xs",
+    "xk",
+    "w",
+    "wk",
+    "taps",
+    "T",
+    "K",
+    "init",
+    "is",
+    "y",
+    "ys",
+    "floor",
+    "tail",
+    "ahead",
+    "M",
+    "N",
+    "xn",
+    "yn",
+)
 INNER = ("x", "xs", "w", "ws", "K", "init", "is", "y", "ys", "floor", "M")
 GROUP = 5
 _POINTERS = {"x", "w", "taps", "init", "y", "rows", "code", "db"}
@@ -144,7 +164,9 @@ class Emitter:
 
 
 def outer(isa: ISA, R: int, C: int) -> str:
-    """Return the IR of the broadcast tile: R rows by C vectors, repeated M times downwards.
+    """Return the IR of the broadcast tile: R rows by C vectors, repeated M times downwards, and that N times.
+
+    Between the N lines x and y advance by xn and yn floats, and init starts again: lines are the rows of a map.
 
     `tail` says how many lanes of the last vector are stored (lanes for all): the others may hold anything.
     """
@@ -183,7 +205,12 @@ def outer(isa: ISA, R: int, C: int) -> str:
         _store(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
 
-    e.loop(a["M"], [(PTR, a["x"]), (PTR, a["init"]), (PTR, a["y"])], tile)
+    def line(_: Any, pointers: list[Any]) -> list[Any]:
+        x, y = pointers
+        e.loop(a["M"], [(PTR, x), (PTR, a["init"]), (PTR, y)], tile)
+        return [e.at(x, a["xn"]), e.at(y, a["yn"])]
+
+    e.loop(a["N"], [(PTR, a["x"]), (PTR, a["y"])], line)
     return e.finish()
 
 
