@@ -85,7 +85,8 @@ class Outer:
         call(
             address, tile.OUTER, POINTERS, x=self.x, xs=self.xs, xk=self.xk, w=self.w, wk=self.wk, taps=taps, T=self.T,
             K=self.K, init=init, y=self.y, ys=self.ys, floor=self.case["floor"], tail=self.tail, M=self.M,
-            N=1, xn=0, yn=0, ahead=1 << 30, **{"is": stride},  # far outside all memory: what is fetched ahead is never read
+            N=1, xn=0, yn=0, **{"is": stride},
+            ahead=1 << 30,  # far outside all memory: what is fetched ahead is never read
         )  # fmt: skip
 
 
