@@ -190,3 +190,15 @@ def test_the_environment_sets_the_number_of_threads(monkeypatch):
     monkeypatch.delenv("FOVEAL_THREADS")
     assert available() >= 1
     assert list(itertools.islice(pool()._asleep, 1))
+
+
+def test_denormals_are_zero_in_kernels_and_nowhere_else():
+    """A product below 1e-38 is 0 in a kernel, on every thread; the caller's own arithmetic keeps its denormals."""
+    from foveal.layers import Affine
+    from foveal.network import Network
+
+    net = Network([Affine(4)], input_shape=(16,), seed=0)
+    net.layers[0].weight = np.full((16, 4), 1e-20, np.float32)
+    x = np.full((64, 16), 1e-20, np.float32)
+    np.testing.assert_array_equal(net.predict(x), 0)
+    assert float(np.float32(1e-20) * np.float32(1e-20)) > 0

@@ -23,7 +23,17 @@ from numpy.typing import NDArray
 
 from foveal.errors import ParameterError, explain
 from foveal.kernels.compiler import Kernel, cached
-from foveal.kernels.intrinsics import call_kernel, compare_exchange, exchange, fetch_add, give_way, load_acquire, pause
+from foveal.kernels.intrinsics import (
+    call_kernel,
+    compare_exchange,
+    exchange,
+    fetch_add,
+    flush_denormals,
+    give_way,
+    load_acquire,
+    pause,
+    restore_mode,
+)
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 LINE = 8  # int64 values in a cache line: what different threads write must not share one
@@ -36,6 +46,7 @@ OPEN = 1 << 15  # STATE is step number << 16 | OPEN | helpers inside
 @cached
 def run_program(steps, length, counters, board, threads):
     """Run the steps, (kernel, block) pairs, one after the other; each has a cache line of `counters`."""
+    mode = flush_denormals()
     for s in range(length):
         pair, counter = steps + 16 * s, counters + 64 * s
         exchange(counter, 0)
@@ -55,12 +66,14 @@ def run_program(steps, length, counters, board, threads):
             turns += 1
             if turns > PATIENCE:  # a helper inside has lost its processor, perhaps to this very loop
                 give_way()
+    restore_mode(mode)
 
 
 @cached
 def help_out(board, thread, spin):
     """Join every step that opens; return when none opened for `spin` turns."""
     seen, idle = 0, 0
+    mode = flush_denormals()
     while idle < spin:
         state = load_acquire(board)
         if (state & OPEN) != 0 and (state >> 16) != seen and compare_exchange(board, state, state + 1) == state:
@@ -75,6 +88,7 @@ def help_out(board, thread, spin):
         else:
             pause()
             idle += 1
+    restore_mode(mode)
 
 
 @cached

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Weights = NDArray[Any]
 
-WEAK = 8  # a half this many times weaker than the other would be a uniform grey
+WEAK = 4  # a half this many times weaker than the other would be a uniform grey
 _PAPER = "#D6E4F0"  # between the filters: no grey, so that it is not taken for a weight
 
 
