@@ -11,6 +11,7 @@ from foveal.kernels.compiler import arguments, fields, floats, helper, integers,
 from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
+HEADER = 128  # floats in front of a thread's scratch: the addresses of the rows in it
 
 
 @helper
@@ -86,12 +87,12 @@ def convolution_pool_forward(args, counter, thread):
                     slot = done % a.ph
                     lines = min(q * a.sh + a.ph - done, a.ph - slot)  # up to where the ring begins again
                     x = a.x + 4 * (n * a.x_image + done * a.x_row)
-                    y = scratch + 512 + 4 * slot * a.columns * width
+                    y = scratch + 4 * HEADER + 4 * slot * a.columns * width
                     tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K, a.bias + 4 * channel, 0, y, width, none,
                               a.lanes, a.columns, 0, lines, a.x_row, a.columns * width)  # fmt: skip
                     done += lines
                 for r in range(a.ph):
-                    ring[r] = scratch + 512 + 4 * ((q * a.sh + r) % a.ph) * a.columns * width
+                    ring[r] = scratch + 4 * HEADER + 4 * ((q * a.sh + r) % a.ph) * a.columns * width
                 pixel = q * a.pooled_columns
                 call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, channels,
                           a.y + 4 * (n * a.y_image + q * a.y_row + channel), a.ys,
@@ -178,14 +179,14 @@ def convolution_pool_weight_gradient(args, counter, thread):
                 count = min(a.block, a.pooled_rows - q)
                 for i in range(count):
                     for r in range(a.ph):
-                        ring[r] = scratch + 512 + 4 * (i * a.sh + r) * row_size
+                        ring[r] = scratch + 4 * HEADER + 4 * (i * a.sh + r) * row_size
                     pixel = (q + i) * a.pooled_columns
                     call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
                                 a.dy + 4 * (n * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
                                 a.code + n * a.code_image + pixel * a.code_pixel, a.code_pixel, db)  # fmt: skip
                 x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
                 for c in range(a.panels * a.T):
-                    add_weight_gradient(a, x, scratch + 512, dw, a.dys, count * a.sh, c)
+                    add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, count * a.sh, c)
         task = take(counter)
 
 
@@ -207,5 +208,6 @@ def unpool(args, counter, thread):
             pixel = q * a.pooled_columns
             call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
                         a.dy + 4 * (task * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
-                        a.code + task * a.code_image + pixel * a.code_pixel, a.code_pixel, scratch + 512)  # fmt: skip
+                        a.code + task * a.code_image + pixel * a.code_pixel, a.code_pixel,
+                        scratch + 4 * HEADER)  # fmt: skip
         task = take(counter)

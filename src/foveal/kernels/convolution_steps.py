@@ -25,7 +25,6 @@ from foveal.kernels.steps import Step, step
 from foveal.kernels.tiles import Tile, choose_outer
 
 NONE = -float("inf")
-HEADER = 128  # floats in front of a thread's scratch: the addresses of the rows in it
 PARTS = 16  # a batch's gradient is summed in at most so many parts, whatever the number of threads
 PART_FLOATS = 2_000_000  # all parts of a gradient together (8 MB)
 PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so that adding them up costs little
@@ -167,7 +166,9 @@ class Correlation:
     def can_fuse(self, pool: Window) -> bool:
         """Whether `forward_pooled` covers this max pooling: no padding or dilation, whole windows, few rows."""
         plain = all(p == (0, 0) for p in pool.padding) and all(d == 1 for d in pool.dilation)
-        return plain and self.groups == 1 and pool.kernel[0] <= HEADER // 2 and pool.kernel[0] * pool.kernel[1] <= 64
+        return (
+            plain and self.groups == 1 and pool.kernel[0] <= loops.HEADER // 2 and pool.kernel[0] * pool.kernel[1] <= 64
+        )
 
     def _pool(self, name: str, ir: str) -> int:
         return assemble(name, ir, self.isa)
@@ -184,7 +185,7 @@ class Correlation:
         cut = self.panels(x)
         (ph, pw), (ph_s, pw_s) = pool.kernel, pool.stride
         sh, sw = self.window.stride
-        size = HEADER + ph * self.output[1] * cut.tile.width
+        size = loops.HEADER + ph * self.output[1] * cut.tile.width
         scratch = zeros(threads * size)
         row = f"max_pool_{self.isa.name}_{ph}x{pw}_{int(code is not None)}"
         address = self._pool(row, pooltile.forward(self.isa, (ph, pw), code is not None))
@@ -254,7 +255,7 @@ class Correlation:
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         columns, pixel = self.output[1], cut.padded
         block = min(PP, max(1, round(PIXELS / columns / ph_s)))
-        size = HEADER + (block * ph_s + ph) * columns * pixel
+        size = loops.HEADER + (block * ph_s + ph) * columns * pixel
         scratch, to, sums = zeros(threads * size), zeros(parts * self.weight_size), zeros(parts * pixel)
         name_ir = f"max_unpool_{self.isa.name}_{ph}x{pw}_1"
         pixel_rows = np.array([(t * sh * x.row, t * columns * pixel) for t in range(block * ph_s)], np.int64).ravel()
@@ -300,7 +301,7 @@ class Correlation:
         PP, PQ = pool.output(self.output)
         (ph, pw), (sh, sw), pixel = pool.kernel, pool.stride, self._shape_only.padded
         disjoint = ph <= sh and pw <= sw
-        size = HEADER + pixel
+        size = loops.HEADER + pixel
         scratch = zeros(threads * size)
         row = f"max_unpool_{self.isa.name}_{ph}x{pw}_{int(disjoint)}"
         address = self._pool(row, pooltile.backward(self.isa, (ph, pw), disjoint))
