@@ -34,13 +34,13 @@ class Layer:
 
     def __init__(self, name, shape, units, n):
         rng = np.random.default_rng([*shape, units, n])
-        self.m, self.units, self.n = Matrix(*shape, units, named(name)), units, n
+        self.m, self.units, self.n = Matrix(shape, units, named(name)), units, n
         self.x = rng.standard_normal((n, *shape)).astype(np.float32)
         self.w = rng.standard_normal((self.m.features, units)).astype(np.float32)
         self.b, self.dy = (rng.standard_normal(s).astype(np.float32) for s in (units, (n, units)))
-        self.xm, self.ym = Map(n, *shape), Map(n, units, 1, 1)
-        self.dym, self.dxm = Map(n, units, 1, 1), Map(n, *shape)
-        self.xm.view[...], self.dym.view[...] = self.x, self.dy[:, :, None, None]
+        self.xm, self.ym = Map(n, shape), Map(n, (units,))
+        self.dym, self.dxm = Map(n, (units,)), Map(n, shape)
+        self.xm.view[...], self.dym.view[...] = self.x, self.dy
         self.wp = packed(self.w, self.m.weight_index)
         self.dw, self.db = gradient_memory(self.m.weight_size), gradient_memory(self.m.bias_size)
 
@@ -58,7 +58,7 @@ class Layer:
         w, b = self.w.astype(np.float64), self.b.astype(np.float64)
         y = np.maximum(reference.affine(x, w, b), floor)
         assert_close_to_reference(
-            self.ym.view[:rows, :, 0, 0], y, reference.affine(abs(x), abs(w), abs(b)), n=x.shape[1] + 2
+            self.ym.view[:rows], y, reference.affine(abs(x), abs(w), abs(b)), n=x.shape[1] + 2
         )
         got = (
             self.dxm.view[:rows].reshape(rows, -1),
@@ -106,7 +106,7 @@ def test_a_row_does_not_depend_on_its_neighbours(name):
     layer = Layer(name, (30, 3, 3), 100, 33)
     program(layer.m.forward("test", layer.xm, layer.wp, layer.b, layer.ym)).run()
     for i in (0, 7, 32):
-        x, y = Map(1, 30, 3, 3), Map(1, 100, 1, 1)
+        x, y = Map(1, (30, 3, 3)), Map(1, (100,))
         x.view[...] = layer.x[i : i + 1]
         program(layer.m.forward("test", x, layer.wp, layer.b, y)).run()
         np.testing.assert_array_equal(bits(y.view[0]), bits(layer.ym.view[i]))

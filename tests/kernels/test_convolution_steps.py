@@ -52,9 +52,9 @@ def many_parts(monkeypatch):
 def poisoned(m, values=None):
     """Fill a map: zeros where its border is, NaN in the gaps behind an image and in the slack; return its memory."""
     inside = np.zeros(m.data.size, bool)
-    rows = m.border.top + m.H + m.border.bottom
+    planes = m.border.front + m.D + m.border.back
     for n in range(m.n):
-        inside[n * m.image : n * m.image + rows * m.row] = True
+        inside[n * m.image : n * m.image + planes * m.plane] = True
     m.data[:] = np.where(inside, 0, np.nan).astype(np.float32)
     m.view[...] = np.nan if values is None else values
     return m.data.copy()
@@ -64,7 +64,7 @@ def assert_untouched(m, before):
     """Hold that nothing but the pixels of a map changed: not its border of zeros, not its gaps, not its slack."""
     outside = np.ones(m.data.size, bool)
     np.lib.stride_tricks.as_strided(
-        outside[m.offset :], (m.n, m.C, m.H, m.W), (m.image, 1, m.row, m.pixel)
+        outside[m.offset :], (m.n, m.C, m.D, m.H, m.W), (m.image, 1, m.plane, m.row, m.pixel)
     )[...] = False  # fmt: skip
     np.testing.assert_array_equal(bits(m.data[outside]), bits(before[outside]), "written outside the pixels")
 
@@ -94,20 +94,20 @@ def unpacked(data, index, shape):
 
 
 def geometry(case, name):
-    _, C, H, W = case.x_shape
-    window = Window.resolve((H, W), case.w_shape[2:], case.stride, case.padding, case.dilation)
-    return Correlation(C, H, W, case.w_shape[0], window, case.groups, named(name))
+    shape = case.x_shape[1:]
+    window = Window.resolve(shape[1:], case.w_shape[2:], case.stride, case.padding, case.dilation)
+    return Correlation(shape, case.w_shape[0], window, case.groups, named(name))
 
 
 def images(g, case, x):
-    m = Map(case.x_shape[0], g.C, g.H, g.W, g.x_border | Border(0, 1, 1, 0))
+    m = Map(case.x_shape[0], g.shape, g.x_border | Border(0, 1, 1, 0))
     poisoned(m, x)
     return m
 
 
 def check_forward(case, name, floor=NONE):
     g, (x, w, b) = geometry(case, name), case.arrays(np.float32)
-    y = Map(len(x), g.K, *g.output, MARGIN)
+    y = Map(len(x), g.y_shape, MARGIN)
     before = poisoned(y)
     xm = images(g, case, x)
     kept = xm.data.copy()
@@ -122,9 +122,9 @@ def check_forward(case, name, floor=NONE):
 def check_gradients(case, name):
     g, (x, w, _) = geometry(case, name), case.arrays(np.float32)
     dy = np.random.default_rng(case.seed + 1).standard_normal((len(x), g.K, *g.output)).astype(np.float32)
-    xm, dym = images(g, case, x), Map(len(x), g.K, *g.output, g.dy_border)
+    xm, dym = images(g, case, x), Map(len(x), g.y_shape, g.dy_border)
     poisoned(dym, dy)
-    dx = Map(len(x), g.C, g.H, g.W, MARGIN)
+    dx = Map(len(x), g.shape, MARGIN)
     before = poisoned(dx)
     dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
     wp = packed(w, g.weight_index)
@@ -180,7 +180,7 @@ class Pooled:
         self.b = rng.integers(-2, 3, case.w_shape[0]).astype(np.float32)
         self.full = np.maximum(reference.correlate(self.x, self.w, self.b, **case.options), floor)
         self.expected, self.indices = reference.max_pool(self.full, kernel, stride=stride, return_indices=True)
-        self.y = Map(len(self.x), self.g.K, *self.expected.shape[2:], MARGIN)
+        self.y = Map(len(self.x), self.expected.shape[1:], MARGIN)
         self.dy = rng.integers(-3, 4, self.expected.shape).astype(np.float32)
 
     def forward(self, remember=True):
@@ -206,7 +206,7 @@ class Pooled:
 
     def gradients(self, fused):
         """Return dx (None if fused), dw and db; either un-pooled in the loop or over a whole map."""
-        g, dym = self.g, Map(len(self.x), self.g.K, self.y.H, self.y.W)
+        g, dym = self.g, Map(len(self.x), self.y.shape)
         poisoned(dym, self.dy)
         dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
         if fused:
@@ -215,8 +215,8 @@ class Pooled:
             )).run()  # fmt: skip
             dx = None
         else:
-            full = Map(len(self.x), g.K, *g.output, g.dy_border, pixel=g.bias_size)
-            dxm = Map(len(self.x), g.C, g.H, g.W)
+            full = Map(len(self.x), g.y_shape, g.dy_border, pixel=g.bias_size)
+            dxm = Map(len(self.x), g.shape)
             poisoned(dxm)
             steps = g.unpool("test", self.window, dym, self.code, full, pool().size)
             steps += g.weight_gradient("test", self.xm, full, dw, db)
@@ -279,7 +279,7 @@ def test_parts_of_a_gradient(monkeypatch):
     """Many where the sum costs little beside the products; never more than images; one for a huge filter bank."""
     monkeypatch.undo()
     net, window = named(RUNNABLE[0]), Window.resolve((28, 28), 5)
-    assert Correlation(1, 28, 28, 30, window, 1, net).parts(100) == PARTS
-    assert Correlation(1, 28, 28, 30, window, 1, net).parts(3) <= 3
+    assert Correlation((1, 28, 28), 30, window, 1, net).parts(100) == PARTS
+    assert Correlation((1, 28, 28), 30, window, 1, net).parts(3) <= 3
     small = Window.resolve((3, 3), 3, padding=1)
-    assert Correlation(512, 3, 3, 512, small, 1, net).parts(100) == 1
+    assert Correlation((512, 3, 3), 512, small, 1, net).parts(100) == 1

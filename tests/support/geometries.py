@@ -15,11 +15,11 @@ Pair = tuple[int, int]
 class Case:
     """A convolution: shapes of x and w, its keyword arguments, and the seed of its numbers."""
 
-    x_shape: tuple[int, int, int, int]
-    w_shape: tuple[int, int, int, int]
-    stride: Pair
-    padding: tuple[Pair, Pair]
-    dilation: Pair
+    x_shape: tuple[int, ...]
+    w_shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[Pair, ...]
+    dilation: tuple[int, ...]
     groups: int
     seed: int
 
@@ -36,13 +36,13 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, symmetric: bool = False, max_batch: int = 3) -> Case:
-    """Draw a case; `symmetric` gives every axis the same padding before and after, as PyTorch wants it."""
+def cases(draw: st.DrawFn, *, axes: int = 2, symmetric: bool = False, max_batch: int = 3) -> Case:
+    """Draw a case on so many axes; `symmetric` gives each the same padding before and after, as PyTorch wants it."""
     small = st.integers(1, 3)
     n, c, k, groups = draw(st.integers(1, max_batch)), draw(small), draw(small), draw(st.integers(1, 2))
     spatial, kernel, stride, dilation, padding = [], [], [], [], []
-    for _ in range(2):
-        r, s, d = draw(st.integers(1, 4)), draw(small), draw(small)
+    for _ in range(axes):
+        r, s, d = draw(st.integers(1, 4 if axes < 3 else 3)), draw(small), draw(small)
         before = draw(st.integers(0, 3))
         after = before if symmetric else draw(st.integers(0, 3))
         least = max(1, d * (r - 1) + 1 - before - after)
@@ -52,11 +52,11 @@ def cases(draw: st.DrawFn, *, symmetric: bool = False, max_batch: int = 3) -> Ca
         dilation.append(d)
         padding.append((before, after))
     return Case(
-        x_shape=(n, c * groups, spatial[0], spatial[1]),
-        w_shape=(k * groups, c, kernel[0], kernel[1]),
-        stride=(stride[0], stride[1]),
-        padding=(padding[0], padding[1]),
-        dilation=(dilation[0], dilation[1]),
+        x_shape=(n, c * groups, *spatial),
+        w_shape=(k * groups, c, *kernel),
+        stride=tuple(stride),
+        padding=tuple(padding),
+        dilation=tuple(dilation),
         groups=groups,
         seed=draw(st.integers(0, 2**16)),
     )

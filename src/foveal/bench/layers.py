@@ -36,8 +36,8 @@ def _layer(
     rng = np.random.default_rng(0)
     x = rng.standard_normal((n, C, size, size), np.float32)
     w = rng.standard_normal((K, C, kernel, kernel), np.float32)
-    g = Correlation(C, size, size, K, Window.resolve((size, size), kernel, stride, padding), 1, host())
-    maps, y = Map(n, C, size, size, g.x_border), Map(n, K, *g.output)
+    g = Correlation((C, size, size), K, Window.resolve((size, size), kernel, stride, padding), 1, host())
+    maps, y = Map(n, (C, size, size), g.x_border), Map(n, g.y_shape)
     maps.view[...] = x
     packed, bias, dw = zeros(g.weight_size), zeros(g.bias_size), zeros(g.weight_size)
     packed[: g.weight_size] = np.where(g.weight_index >= 0, w.ravel()[g.weight_index], 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -18,12 +17,6 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 
-def as_map(shape: Sequence[int]) -> tuple[int, int, int]:
-    """Return (C, H, W) of a shape without N; a vector of F features is (F, 1, 1)."""
-    C, H, W = (*shape, 1, 1)[:3] if len(shape) < 3 else shape
-    return C, H, W
-
-
 @dataclass
 class Block:
     """Nodes that run as one. Subclasses make the steps; `None` for dx means that nobody reads it.
@@ -32,7 +25,7 @@ class Block:
     ----------
     nodes : list of Node
     input_shape : tuple of int
-        (C, H, W) of the map it reads, which flattening leaves as it is.
+        Of the map it reads, which flattening leaves as it is.
     graph_input : tuple of int
         The shape that the graph gives its input.
     """
@@ -57,9 +50,9 @@ class Block:
         return self.nodes[0].layer
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of y."""
-        return as_map(self.nodes[-1].shape)
+    def shape(self) -> Shape:
+        """Shape of y, without N."""
+        return self.nodes[-1].shape
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return how the first layer's parameters are packed."""
@@ -83,7 +76,7 @@ class Block:
 
     def make_y(self, n: int, border: Border) -> Map:
         """Return the map for y."""
-        return Map(n, *self.shape, border)
+        return Map(n, self.shape, border)
 
     def find(self, kind: type) -> Any:
         """Return the layer of this type in the block, or None."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal import layers as L
-from foveal.engine.block import Array, Block, as_map
+from foveal.engine.block import Array, Block, Shape
 from foveal.geometry import Window
 from foveal.kernels import activation, pooling
 from foveal.kernels.affine_steps import Matrix
@@ -58,9 +58,9 @@ class ConvolutionBlock(Activated):
     def geometry(self) -> Correlation:
         """The convolution's shapes."""
         if not hasattr(self, "_geometry"):
-            conv, (C, H, W) = self.layer, as_map(self.input_shape)
-            window = Window.resolve((H, W), conv.kernel, conv.stride, conv.padding, conv.dilation)
-            self._geometry = Correlation(C, H, W, conv.filters, window, conv.groups, self.isa, self.vectors)
+            conv, shape = self.layer, self.input_shape
+            window = Window.resolve(shape[1:], conv.kernel, conv.stride, conv.padding, conv.dilation)
+            self._geometry = Correlation(shape, conv.filters, window, conv.groups, self.isa, self.vectors)
         return self._geometry
 
     @property
@@ -108,11 +108,11 @@ class ConvolutionBlock(Activated):
                 return steps + conv.weight_gradient_pooled(
                     self.name, x, self.pool, dy, self.code, g["weight"], db, self.threads
                 )
-            full = Map(x.n, conv.K, *conv.output, conv.dy_border if dx else Border(), pixel=conv.bias_size)
+            full = Map(x.n, conv.y_shape, conv.dy_border if dx else Border(), pixel=conv.bias_size)
             steps += conv.unpool(self.name, self.pool, dy, self.code, full, self.threads)
             dy = full
         if dx and dy.border | conv.dy_border != dy.border:  # an affine layer wrote it
-            bordered = Map(dy.n, dy.C, dy.H, dy.W, conv.dy_border)
+            bordered = Map(dy.n, dy.shape, conv.dy_border)
             steps += [elementwise(self.name, activation.copy, dy.n, x=dy, y=bordered)]
             dy = bordered
         steps += conv.weight_gradient(self.name, x, dy, g["weight"], db)
@@ -127,7 +127,7 @@ class AffineBlock(Activated):
     @property
     def geometry(self) -> Matrix:
         """The layer's shapes."""
-        return Matrix(*as_map(self.input_shape), self.layer.units, self.isa)
+        return Matrix(self.input_shape, self.layer.units, self.isa)
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return the index of weight and bias."""
@@ -152,9 +152,9 @@ class Shapeless(Block):
     """A block whose y has the shape of the map x, whatever the graph calls it."""
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of x."""
-        return as_map(self.input_shape)
+    def shape(self) -> Shape:
+        """Shape of x."""
+        return self.input_shape
 
 
 class ActivationBlock(Shapeless):

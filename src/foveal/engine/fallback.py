@@ -45,7 +45,7 @@ class FallbackBlock(Block):
             parameters = {k: v.reshape(shapes[k]).astype(np.float64) for k, v in p.items()}
             inputs = x.view[:n].reshape(n, *graph_shape).astype(np.float64)
             result, self._closure = self.layer.run(reference, inputs, parameters)
-            y.view[:n] = np.asarray(result).reshape(n, y.C, y.H, y.W)
+            y.view[:n] = np.asarray(result).reshape(n, *y.shape)
 
         return [Call(node.name, run, keep=(x, y))]
 
@@ -58,6 +58,6 @@ class FallbackBlock(Block):
             for name, value in gradients.items():
                 g[name][:] = np.asarray(value).ravel()
             if dx is not None:
-                dx.view[:n] = np.asarray(result).reshape(n, dx.C, dx.H, dx.W)
+                dx.view[:n] = np.asarray(result).reshape(n, *dx.shape)
 
         return [Call(node.name, run, keep=(dy, dx))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from foveal import layers as L
-from foveal.engine.block import Block, Shape, as_map
+from foveal.engine.block import Block, Shape
 from foveal.engine.blocks import (
     ActivationBlock,
     AffineBlock,
@@ -29,7 +29,7 @@ def find_blocks(graph: Graph, isa: ISA, threads: int) -> list[Block]:
         blocks.append(taken)
         nodes = nodes[len(taken.nodes) :]
         shape = taken.shape  # of the map in memory, which flattening leaves as it is
-    if math.prod(as_map(shape)[1:]) > 1:  # a map at the end: the loss counts classes in (C, H, W) order
+    if math.prod(shape[1:]) > 1:  # a map at the end: the loss counts classes in (C, *spatial) order
         order = Node("scores", L.Flatten(), (graph.output,), (math.prod(shape),))
         blocks.append(FallbackBlock([order], shape, shape, isa, threads))
     return blocks

@@ -7,6 +7,7 @@ ends with the gradients of all parameters laid out as the parameters are.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.engine.block import Block, as_map
+from foveal.engine.block import Block
 from foveal.engine.blocks import FlattenBlock
 from foveal.engine.explain import text
 from foveal.engine.fallback import Call
@@ -84,7 +85,7 @@ class Plan:
             self._make_backward()
 
     def _make_forward(self) -> None:
-        self.x = Map(self.batch, *as_map(self.graph.input_shape), self._border_for(0))
+        self.x = Map(self.batch, self.graph.input_shape, self._border_for(0))
         self._readers = {
             np.dtype(np.uint8): self._reader(images.read_uint8, 1 / 255),
             np.dtype(np.float32): self._reader(images.read_float32, 1.0),
@@ -101,8 +102,9 @@ class Plan:
         self._counting = np.arange(self.batch)
         if not self.training:
             y = self.scores
-            steps += [step("result", images.write_float32, keep=(y,), x=y.address, x_image=y.image, x_row=y.row,
-                           x_pixel=y.pixel, target=0, n=self.batch, channels=y.C, rows=y.H, columns=y.W)]  # fmt: skip
+            steps += [step("result", images.write_float32, keep=(y,), x=y.address, x_image=y.image,
+                           x_plane=y.plane, x_row=y.row, x_pixel=y.pixel, target=0, n=self.batch, channels=y.C,
+                           planes=y.D, rows=y.H, columns=y.W)]  # fmt: skip
             self._target = steps[-1].field("target")
         self._forward = {d: Schedule([r, *steps]) for d, r in self._readers.items()}
 
@@ -115,16 +117,16 @@ class Plan:
     def _reader(self, kernel: Any, scale: float) -> Step:
         x = self.x
         return step("input", kernel, keep=(x,), source=0, numbers=self.numbers, y=x.address, y_image=x.image,
-                    y_row=x.row, y_pixel=x.pixel, n=self.batch, channels=x.C, rows=x.H, columns=x.W,
-                    scale=scale)  # fmt: skip
+                    y_plane=x.plane, y_row=x.row, y_pixel=x.pixel, n=self.batch, channels=x.C, planes=x.D, rows=x.H,
+                    columns=x.W, scale=scale)  # fmt: skip
 
     def _make_backward(self) -> None:
         y = self.scores
-        dy = Map(self.batch, y.C, y.H, y.W, self._dy_border(len(self.blocks) - 1))
+        dy = Map(self.batch, y.shape, self._dy_border(len(self.blocks) - 1))
         self.losses, self.correct = zeros(self.batch), zeros(self.batch)
         self._loss = step("softmax with cross-entropy", loss.softmax_cross_entropy, keep=(y, dy), x=y.address,
                           xs=y.image, numbers=self.numbers, labels=0, loss=self.losses, correct=self.correct,
-                          dx=dy.address, dxs=dy.image, n=self.batch, classes=y.C * y.H * y.W)  # fmt: skip
+                          dx=dy.address, dxs=dy.image, n=self.batch, classes=math.prod(y.shape))  # fmt: skip
         self.labels = self._loss.field("labels")
         self.gradients = zeros(self.weights.size)
         self._uses = {id(b.layer): [c for c in self.blocks if c.layer is b.layer] for b in self.blocks}
@@ -153,8 +155,7 @@ class Plan:
     def _dx(self, i: int) -> Map | None:
         if not self._needs_gradient(i):
             return None
-        x = self.maps[i]
-        return Map(self.batch, x.C, x.H, x.W, Border() if self.blocks[i].flat else self._dy_border(i - 1))
+        return Map(self.batch, self.maps[i].shape, Border() if self.blocks[i].flat else self._dy_border(i - 1))
 
     def _gradients_of(self, block: Block) -> dict[str, NDArray[np.float32]]:
         """Return where the block's gradients go; each use of a shared layer has a place of its own."""
@@ -185,7 +186,7 @@ class Plan:
         return self._forward[x.dtype]
 
     def forward(self, x: Images, start: int, n: int, to: NDArray[np.float32]) -> None:
-        """Write the scores of images start .. start + n of x to `to`, (n, classes) or (n, C, H, W).
+        """Write the scores of images start .. start + n of x to `to`, (n, classes) or (n, C, *spatial).
 
         x : contiguous uint8 or float32 of shape (N, *input_shape)
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,26 +24,24 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Matrix:
-    """An affine layer's geometry: features of a map (C, H, W) in memory order, `units` outputs.
+    """An affine layer's geometry: features of a map in memory order, `units` outputs.
 
     Parameters
     ----------
-    C, H, W : int
-        Shape of the input; a vector of F features is (F, 1, 1).
+    shape : tuple of int
+        Of one input: (C, *spatial), or (F,) for a vector.
     units : int
     isa : ISA
     """
 
-    C: int
-    H: int
-    W: int
+    shape: tuple[int, ...]
     units: int
     isa: ISA
 
     @property
     def features(self) -> int:
         """Inputs of a unit."""
-        return self.C * self.H * self.W
+        return math.prod(self.shape)
 
     @property
     def padded(self) -> int:
@@ -61,8 +60,8 @@ class Matrix:
 
     @functools.cached_property
     def weight_index(self) -> Index:
-        """For each float of the packed weight (units, H*W*C) its place in the users' (C*H*W, units), or -1."""
-        order = np.arange(self.features).reshape(self.C, self.H, self.W).transpose(1, 2, 0).ravel()
+        """For each float of the packed weight (units, pixels*C) its place in the users' (C*pixels, units), or -1."""
+        order = np.arange(self.features).reshape(self.shape[0], -1).T.ravel()
         index = np.full((self.units, self.padded), -1, np.int64)
         index[:, : self.features] = order * self.units + np.arange(self.units)[:, None]
         return index.ravel()

@@ -1,20 +1,23 @@
 """Flat memory and how a batch of feature maps lies in it.
 
-Maps are channels-last, (N, H, W, C), without gaps between pixels; around each image there may be a border of zeros
-that is written once and saves the convolution that reads it from copying. An image starts at a multiple of 16 floats
-and what follows its last value is zero, so that a flattened map is also a row of a matrix.
+Maps are channels-last, (N, D, H, W, C), without gaps between pixels; 2D maps have one plane (D = 1), 1D maps one row of
+it, vectors one pixel. Around each image there may be a border of zeros that is written once and saves the convolution
+that reads it from copying. An image starts at a multiple of 16 floats and what follows its last value is zero, so that
+a flattened map is also a row of a matrix.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 ALIGN = 16  # floats: one cache line, and a multiple of every vector
 SLACK = 64  # floats behind a buffer that a vector load may touch
+T = TypeVar("T")
 
 
 def zeros(size: int, dtype: Any = np.float32) -> NDArray[Any]:
@@ -27,31 +30,30 @@ def zeros(size: int, dtype: Any = np.float32) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Border:
-    """Zero rows and columns around a map: top, bottom, left, right."""
+    """Zeros around a map: rows and columns before and after it, and planes."""
 
     top: int = 0
     bottom: int = 0
     left: int = 0
     right: int = 0
+    front: int = 0
+    back: int = 0
 
     def __or__(self, other: Border) -> Border:
         """Return the border that has room for both."""
-        pairs = zip(
-            (self.top, self.bottom, self.left, self.right),
-            (other.top, other.bottom, other.left, other.right),
-            strict=True,
-        )
-        return Border(*(max(p) for p in pairs))
+        return Border(*(max(p) for p in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass
 class Map:
-    """A batch of maps (N, H, W, C) in flat memory.
+    """A batch of maps (N, D, H, W, C) in flat memory.
 
     Attributes
     ----------
-    n, C, H, W : int
-        Images there is room for, channels, height and width; a vector of F features is C = F, H = W = 1.
+    n : int
+        Images there is room for.
+    shape : tuple of int
+        One image as users see it: (C, L), (C, H, W), (C, D, H, W), or (F,) for a vector.
     border : Border
     pixel : int
         Floats from a pixel to the next; C, unless the channels are padded.
@@ -60,31 +62,30 @@ class Map:
     """
 
     n: int
-    C: int
-    H: int
-    W: int
+    shape: tuple[int, ...]
     border: Border = Border()
     pixel: int = 0
     data: NDArray[np.float32] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.C, (self.D, self.H, self.W) = self.shape[0], in_space(self.shape[1:], 1)
         self.pixel = self.pixel or self.C
+        b = self.border
+        self.row = (b.left + self.W + b.right) * self.pixel
+        self.plane = (b.top + self.H + b.bottom) * self.row
+        self.image = -(-(b.front + self.D + b.back) * self.plane // ALIGN) * ALIGN
+        self.offset = b.front * self.plane + b.top * self.row + b.left * self.pixel
         self.data = zeros(self.n * self.image)
 
     @property
-    def row(self) -> int:
-        """Floats from a row to the next."""
-        return (self.border.left + self.W + self.border.right) * self.pixel
+    def spatial(self) -> tuple[int, int, int]:
+        """(D, H, W)."""
+        return self.D, self.H, self.W
 
     @property
-    def image(self) -> int:
-        """Floats from an image to the next."""
-        return -(-(self.border.top + self.H + self.border.bottom) * self.row // ALIGN) * ALIGN
-
-    @property
-    def offset(self) -> int:
-        """Floats from the start of an image to its first pixel inside the border."""
-        return self.border.top * self.row + self.border.left * self.pixel
+    def bare(self) -> bool:
+        """Whether there is no border: all pixels of an image are neighbours."""
+        return self.border == Border()
 
     @property
     def address(self) -> int:
@@ -93,14 +94,25 @@ class Map:
 
     @property
     def view(self) -> NDArray[np.float32]:
-        """The maps as (n, C, H, W), without copying."""
+        """The maps as (n, *shape), without copying."""
+        strides = (self.plane, self.row, self.pixel)[4 - len(self.shape) :]
         return np.lib.stride_tricks.as_strided(
-            self.data[self.offset :],
-            (self.n, self.C, self.H, self.W),
-            (4 * self.image, 4, 4 * self.row, 4 * self.pixel),
+            self.data[self.offset :], (self.n, *self.shape), [4 * s for s in (self.image, 1, *strides)]
         )
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
         return int(self.data.nbytes)
+
+
+def in_space(values: Sequence[T], fill: T) -> tuple[T, T, T]:
+    """Return one value for each of the three axes, from those of the last ones.
+
+    Examples
+    --------
+    >>> in_space((28, 28), 1), in_space((), 0)
+    ((1, 28, 28), (0, 0, 0))
+    """
+    d, h, w = (*(fill,) * (3 - len(values)), *values)
+    return d, h, w

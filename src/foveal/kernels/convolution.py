@@ -1,6 +1,6 @@
-"""The loops of the 2D convolution: forward, weight gradient, and the blocks fused with max pooling.
+"""The loops of the convolution in 1D, 2D and 3D: forward, weight gradient, and the blocks fused with max pooling.
 
-x (N, H, W, C) and y (N, P, Q, K) are channels-last. A *tap* is a run of neighbouring floats of x that meets a run of
+x (N, D, H, W, C) and y (N, O, P, Q, K) are channels-last. A *tap* is a run of neighbouring floats of x that meets a run of
 rows of the packed filter: a kernel row of S*C floats, or, with dilation or groups, one pixel of C floats. The filter
 is packed in panels of the tile's width: (panel, tap, run, column).
 """
@@ -43,18 +43,22 @@ def panel(a, p):
     return a.main, a.taps, a.w + 4 * a.T * a.K * channel, channel, a.width, a.lanes
 
 
-@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n rows columns block {PANELS}", "floor"))
+_FORWARD = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block"
+
+
+@kernel(fields(f"{_FORWARD} {PANELS}", "floor"))
 def convolution_forward(args, counter, thread):
-    """y[n, p, q, :] = max(floor, bias + sum over taps); a task is a block of output rows of an image."""
+    """y[n, o, p, q, :] = max(floor, bias + sum over taps); a task is a block of output rows of a plane."""
     a = arguments(args)
     blocks = (a.rows + a.block - 1) // a.block
     task = take(counter)
-    while task < a.n * blocks:
-        n, start = task // blocks, task % blocks * a.block
+    while task < a.n * a.planes * blocks:
+        plane, start = task // blocks, task % blocks * a.block
+        n, o = plane // a.planes, plane % a.planes
         for p in range(a.panels):
             table, taps, w, channel, width, tail = panel(a, p)
-            x = a.x + 4 * (n * a.x_image + start * a.x_row)
-            y = a.y + 4 * (n * a.y_image + start * a.y_row + channel)
+            x = a.x + 4 * (n * a.x_image + o * a.x_plane + start * a.x_row)
+            y = a.y + 4 * (n * a.y_image + o * a.y_plane + start * a.y_row + channel)
             tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K, a.bias + 4 * channel, 0, y, a.ys, a.floor, tail,
                       a.columns, 0, min(a.block, a.rows - start), a.x_row, a.y_row)  # fmt: skip
         task = take(counter)
@@ -124,7 +128,10 @@ def add_bias_gradient(a, dy, db, rows, p):
               -float("inf"), tail, 1)  # fmt: skip
 
 
-@kernel(fields(f"{_GRADIENT} dy_row dys groups rows one one_rows one_main one_last {PANELS}"))
+_ALONE = "x_plane dy_plane dy_row dys groups planes rows one one_rows one_main one_last"
+
+
+@kernel(fields(f"{_GRADIENT} {_ALONE} {PANELS}"))
 def convolution_weight_gradient(args, counter, thread):
     """dw[part] = sum over the part's images of x (correlated with) dy; db[part] = the sum of dy.
 
@@ -144,14 +151,15 @@ def convolution_weight_gradient(args, counter, thread):
             if c % a.T == 0:
                 floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
         for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
-            for row in range(0, a.rows, a.block):
-                x = a.x + 4 * (n * a.x_image + row * a.x_row)
-                dy = a.dy + 4 * (n * a.dy_image + row * a.dy_row)
-                rows = min(a.block, a.rows - row)
-                for c in range(first, stop):
-                    if c % a.T == 0:
-                        add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, c // a.T)
-                    add_weight_gradient(a, x, dy, dw, a.dys, rows, c)
+            for o in range(a.planes):
+                for row in range(0, a.rows, a.block):
+                    x = a.x + 4 * (n * a.x_image + o * a.x_plane + row * a.x_row)
+                    dy = a.dy + 4 * (n * a.dy_image + o * a.dy_plane + row * a.dy_row)
+                    rows = min(a.block, a.rows - row)
+                    for c in range(first, stop):
+                        if c % a.T == 0:
+                            add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, c // a.T)
+                        add_weight_gradient(a, x, dy, dw, a.dys, rows, c)
         task = take(counter)
 
 

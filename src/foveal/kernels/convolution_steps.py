@@ -1,12 +1,15 @@
-"""How one 2D convolution runs: taps, panels, tile, packing, and the steps of its forward and its two gradients.
+"""How one convolution in 1D, 2D or 3D runs: taps, panels, tile, packing, and the steps of its forward and its two gradients.
 
-Everything here depends on shapes only and is computed once, when a plan is made.
+Everything here depends on shapes only and is computed once, when a plan is made. All three axes are always there: a 2D
+map has one plane, a 1D map one row, and a window reaches over 1 of them.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
+import operator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +20,7 @@ from foveal.geometry import Window
 from foveal.kernels import convolution as loops
 from foveal.kernels import pooltile
 from foveal.kernels.assembler import assemble
-from foveal.kernels.buffers import Border, Map, zeros
+from foveal.kernels.buffers import Border, Map, in_space, zeros
 from foveal.kernels.isa import ISA
 from foveal.kernels.panels import Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
@@ -37,76 +40,91 @@ class Correlation:
 
     Parameters
     ----------
-    C, H, W : int
-        Shape of an input map.
+    shape : tuple of int
+        Of one input map: channels, then 1 to 3 axes.
     K : int
         Filters.
     window : Window
-        Kernel, stride, padding and dilation on both axes.
+        Kernel, stride, padding and dilation on these axes.
     groups : int
     isa : ISA
     vectors : int
         Vectors in a panel, if the filters are already packed so; 0 leaves the choice to the tile.
     """
 
-    C: int
-    H: int
-    W: int
+    shape: tuple[int, ...]
     K: int
     window: Window
     groups: int
     isa: ISA
     vectors: int = 0
 
+    @property
+    def C(self) -> int:
+        """Channels of x."""
+        return self.shape[0]
+
     @functools.cached_property
-    def output(self) -> tuple[int, int]:
-        """Rows and columns of y."""
-        P, Q = self.window.output((self.H, self.W))
-        return P, Q
+    def output(self) -> tuple[int, ...]:
+        """Size of y on each axis of x."""
+        return self.window.output(self.shape[1:])
+
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        """Shape of one map of y."""
+        return self.K, *self.output
+
+    @functools.cached_property
+    def space(self) -> Window:
+        """The window on three axes: plane, row, column."""
+        w = self.window
+        kernel, stride, dilation = (in_space(values, 1) for values in (w.kernel, w.stride, w.dilation))
+        return Window(kernel, stride, in_space(w.padding, (0, 0)), dilation)
 
     @property
     def x_border(self) -> Border:
         """The zeros that x must carry."""
-        return Border(*itertools.chain.from_iterable(self.window.padding))
+        planes, rows, columns = self.space.padding
+        return Border(*rows, *columns, *planes)
 
     @property
     def macs(self) -> int:
         """Multiply-adds of one image."""
-        P, Q = self.output
-        R, S = self.window.kernel
-        return self.K * P * Q * (self.C // self.groups) * R * S
+        return self.K * math.prod(self.output) * (self.C // self.groups) * math.prod(self.window.kernel)
 
     @property
     def dense(self) -> bool:
         """Whether a kernel row is one run of neighbouring floats."""
-        return self.window.dilation[1] == 1 and self.groups == 1
+        return self.window.dilation[-1] == 1 and self.groups == 1
 
     @property
     def pointwise(self) -> bool:
         """Whether it is a 1x1 convolution of every pixel: a matrix product."""
         plain = all(side == 0 for side in itertools.chain.from_iterable(self.window.padding)) and self.groups == 1
-        return plain and self.window.kernel == (1, 1) and self.window.stride == (1, 1)
+        return plain and set(self.window.kernel) == set(self.window.stride) == {1}
 
     def _as_one_row(self, *maps: Map) -> Correlation | None:
         """Return the same 1x1 convolution of maps that are one long row, if these have no borders; else None."""
-        if not self.pointwise or self.H == 1 or any(m.row != m.W * m.pixel for m in maps):
+        if not self.pointwise or len(self.shape) == 2 or not all(m.bare for m in maps):
             return None
-        return replace(self, H=1, W=self.H * self.W, vectors=self._shape_only.tile.C)
+        row = Window((1,), (1,), ((0, 0),), (1,))
+        shape = self.C, math.prod(self.shape[1:])
+        return replace(self, shape=shape, window=row, vectors=self._shape_only.tile.C)
 
     def panels(self, x: Map) -> Panels:
         """Return how the filters are cut; `x` gives the strides of the taps and not the shape of the pack."""
-        (R, S), (dh, dw), C = self.window.kernel, self.window.dilation, self.C // self.groups
-        if self.dense:
-            taps, run = [r * dh * x.row for r in range(R)], S * C
-        else:
-            taps, run = [r * dh * x.row + s * dw * x.pixel for r in range(R) for s in range(S)], C
-        rows = self.H * self.W if self.pointwise else self.output[1]
+        (_, _, S), C = self.space.kernel, self.C // self.groups
+        steps = [d * m for d, m in zip(self.space.dilation, (x.plane, x.row, x.pixel), strict=True)]
+        positions = [sum(map(operator.mul, at, steps)) for at in np.ndindex(*self.space.kernel)]
+        taps, run = (positions[::S], S * C) if self.dense else (positions, C)
+        Q = self.output[-1]
+        rows = math.prod(self.shape[1:]) if self.pointwise else Q
         tile = choose_outer(self.isa, rows, self.K // self.groups, self.vectors)
-        return Panels(tile, tuple(taps), run, self.K // self.groups, self.output[1])
+        return Panels(tile, tuple(taps), run, self.K // self.groups, Q)
 
     @functools.cached_property
     def _shape_only(self) -> Panels:
-        return self.panels(Map(0, self.C, self.H, self.W))
+        return self.panels(Map(0, self.shape))
 
     @property
     def weight_size(self) -> int:
@@ -120,12 +138,10 @@ class Correlation:
 
     @functools.cached_property
     def weight_index(self) -> Index:
-        """For each float of the packed weight its place in (K, C/groups, R, S), or -1."""
-        R, S = self.window.kernel
-        places = np.arange(self.K * (self.C // self.groups) * R * S).reshape(
-            self.groups, -1, self.C // self.groups, R, S
-        )
-        return np.concatenate([self._shape_only.pack(g.transpose(2, 3, 1, 0)) for g in places])
+        """For each float of the packed weight its place in (K, C/groups, *kernel), or -1."""
+        C, kernel = self.C // self.groups, math.prod(self.window.kernel)
+        places = np.arange(self.K * C * kernel).reshape(self.groups, -1, C, kernel)
+        return np.concatenate([self._shape_only.pack(g.transpose(2, 1, 0)) for g in places])
 
     @functools.cached_property
     def bias_index(self) -> Index:
@@ -136,8 +152,8 @@ class Correlation:
 
     def _source(self, x: Map) -> int:
         """Return the address of the window of the first output: x's origin without its own padding."""
-        (top, _), (left, _) = self.window.padding
-        return x.address - 4 * (top * x.row + left * x.pixel)
+        (front, _), (top, _), (left, _) = self.space.padding
+        return x.address - 4 * (front * x.plane + top * x.row + left * x.pixel)
 
     def _groups(self, x: Map, w: NDArray[np.float32]) -> list[tuple[int, int, int, int]]:
         """Return for each group: offset in bytes of its channels in x, in y, of its filters, of its biases."""
@@ -151,24 +167,23 @@ class Correlation:
         """Return the steps of y = max(floor, correlate(x, w) + bias)."""
         if row := self._as_one_row(x, y):
             return row.forward(name, x, w, bias, y, floor)
-        P, Q = self.output
+        (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
-        sh, sw = self.window.stride
-        block = P if x.n >= PARTS else max(1, -(-P // 8))
+        block = P if x.n * O >= PARTS else max(1, -(-P // 8))
         return [
             step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
-                 keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel,
-                 w=w.ctypes.data + dw, bias=bias.ctypes.data + db, y=y.address + dy, y_image=y.image,
-                 y_row=y.row, ys=y.pixel, n=x.n, rows=P, columns=Q, block=block, floor=floor, **cut.arguments())
+                 keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
+                 x_row=sh * x.row, xs=sw * x.pixel, w=w.ctypes.data + dw, bias=bias.ctypes.data + db,
+                 y=y.address + dy, y_image=y.image, y_plane=y.plane, y_row=y.row, ys=y.pixel, n=x.n, planes=O, rows=P,
+                 columns=Q, block=block, floor=floor, **cut.arguments())
             for dx, dy, dw, db in self._groups(x, w)
         ]  # fmt: skip
 
     def can_fuse(self, pool: Window) -> bool:
         """Whether `forward_pooled` covers this max pooling: no padding or dilation, whole windows, few rows."""
+        flat = len(self.output) == 2 and self.groups == 1
         plain = all(p == (0, 0) for p in pool.padding) and all(d == 1 for d in pool.dilation)
-        return (
-            plain and self.groups == 1 and pool.kernel[0] <= loops.HEADER // 2 and pool.kernel[0] * pool.kernel[1] <= 64
-        )
+        return flat and plain and pool.kernel[0] <= loops.HEADER // 2 and math.prod(pool.kernel) <= 64
 
     def _pool(self, name: str, ir: str) -> int:
         return assemble(name, ir, self.isa)
@@ -208,8 +223,7 @@ class Correlation:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
         if row := self._as_one_row(x, dy):
             return row.weight_gradient(name, x, dy, dw, db)
-        P, Q = self.output
-        sh, sw = self.window.stride
+        (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
         groups = 1 if parts >= PARTS // 2 else min(-(-PARTS // parts), cut.count * len(cut.taps))
@@ -222,10 +236,10 @@ class Correlation:
             to, sums = zeros(parts * size), zeros(parts * cut.padded)
             steps += [
                 step(name, loops.convolution_weight_gradient, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
-                     keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel,
-                     dy=dy.address + ddy, dy_image=dy.image, dy_row=dy.row, dys=dy.pixel, dw=to, dw_size=size, db=sums,
-                     db_size=cut.padded, n=x.n, parts=parts, groups=groups, rows=P, columns=Q, block=block,
-                     pixel_rows=pixel_rows, one=one, one_rows=one_rows, one_main=narrow["main"],
+                     keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane, x_row=sh * x.row,
+                     xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
+                     dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
+                     planes=O, rows=P, columns=Q, block=block, pixel_rows=pixel_rows, one=one, one_rows=one_rows, one_main=narrow["main"],
                      one_last=narrow["last"], w=0, **cut.arguments()),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
@@ -272,29 +286,28 @@ class Correlation:
         ]  # fmt: skip
 
     @functools.cached_property
-    def _phases(self) -> list[_Phase]:
+    def _phases(self) -> list[tuple[_Phase, ...]]:
         axes = []
-        sizes = zip((self.H, self.W), self.output, self.window.kernel, self.window.stride, self.window.padding,
-                    self.window.dilation, strict=True)  # fmt: skip
-        for size, _, kernel, stride, (before, _), dilation in sizes:
+        sizes = zip(in_space(self.shape[1:], 1), self.space.kernel, self.space.stride, self.space.padding,
+                    self.space.dilation, strict=True)  # fmt: skip
+        for size, kernel, stride, (before, _), dilation in sizes:
             axis = []
             for first in range(min(stride, size)):
                 phase = (first + before) % stride
                 taps = [(r, (r * dilation - phase) // stride) for r in range(kernel) if r * dilation % stride == phase]
-                axis.append((first, (first + before - phase) // stride, -(-(size - first) // stride), taps))
+                axis.append(_Phase(first, (first + before - phase) // stride, -(-(size - first) // stride), taps))
             axes.append(axis)
-        return [_Phase(*h, *w) for h in axes[0] for w in axes[1]]
+        return list(itertools.product(*axes))
 
     @functools.cached_property
     def dy_border(self) -> Border:
         """The zeros that dy must carry for `input_gradient`."""
-        border = Border()
-        for p in self._phases:
-            for taps, at, count, out in ((p.row_taps, p.row_at, p.rows, 0), (p.column_taps, p.column_at, p.columns, 1)):
-                back = [e for _, e in taps] or [0]
-                need = max(0, max(back) - at), max(0, at + count - 1 - min(back) - (self.output[out] - 1))
-                border |= Border(*need) if out == 0 else Border(0, 0, *need)
-        return border
+        needs = []
+        for phases, out in zip(zip(*self._phases, strict=True), in_space(self.output, 1), strict=True):
+            reach = [(p.at - e, p.at + p.count - e - out) for p in phases for _, e in p.taps or [(0, 0)]]
+            needs.append((max(0, *(-first for first, _ in reach)), max(0, *(beyond for _, beyond in reach))))
+        planes, rows, columns = needs
+        return Border(*rows, *columns, *planes)
 
     def unpool(self, name: str, pool: Window, dy: Map, code: NDArray[np.uint8], full: Map, threads: int) -> list[Step]:
         """Return the step that spreads the pooled map's gradient over the whole map, `full`."""
@@ -317,35 +330,42 @@ class Correlation:
         """Return the steps of dx, correlate(dy, flipped and transposed w): one dense problem for each phase."""
         if row := self._as_one_row(dy, dx):
             return row.input_gradient(name, dy, w, dx)
-        R, S = self.window.kernel
         C, K = self.C // self.groups, self.K // self.groups
-        inverse = np.empty(self.K * C * R * S, np.int64)  # where the weight (k, c, r, s) stands in the packed w
+        kernel = self.space.kernel
+        inverse = np.empty(self.K * C * math.prod(kernel), np.int64)  # where the weight (k, c, r, s) is packed
         inverse[self.weight_index[self.weight_index >= 0]] = np.flatnonzero(self.weight_index >= 0)
-        places = inverse.reshape(self.groups, K, C, R, S)
+        places = inverse.reshape(self.groups, K, C, *kernel)
         steps: list[Step] = []
-        for p in self._phases:
-            rows, columns = p.row_taps[::-1], p.column_taps[::-1]  # e falls, so the places in dy rise
-            neighbours = all(a[1] - b[1] == 1 for a, b in itertools.pairwise(columns))
+        for phases in self._phases:
+            taps = [p.taps[::-1] for p in phases]  # e falls, so the places in dy rise
+            columns = phases[2]
+            neighbours = all(a[1] - b[1] == 1 for a, b in itertools.pairwise(taps[2]))
             merge = self.groups == 1 and dy.pixel == K and neighbours  # a row of taps is one run of dy
-            at = dy.address + 4 * (p.row_at * dy.row + p.column_at * dy.pixel)
-            starts = [-(er * dy.row + es * dy.pixel) for _, er in rows for _, es in (columns[:1] if merge else columns)]
-            kernel = np.stack([places[..., r, s] for r, _ in rows for s, _ in columns]) if rows and columns else None
-            run = K * (len(columns) if merge else 1)
+            strides = dy.plane, dy.row, dy.pixel
+            to = dx.plane, dx.row, dx.pixel
+            at = dy.address + 4 * sum(p.at * s for p, s in zip(phases, strides, strict=True))
+            runs = itertools.product(*taps[:2], taps[2][:1] if merge else taps[2])
+            starts = [-sum(e * s for (_, e), s in zip(tap, strides, strict=True)) for tap in runs]
+            met = [places[:, :, :, *(r for r, _ in tap)] for tap in itertools.product(*taps)]
+            run = K * (len(taps[2]) if merge else 1)
             cut = Panels(
-                choose_outer(self.isa, p.columns, C), tuple(starts) or (0,), run if starts else 1, C, p.columns
+                choose_outer(self.isa, columns.count, C), tuple(starts) or (0,), run if starts else 1, C, columns.count
             )
+            counts = [p.count for p in phases]
+            block = counts[1] if dy.n * counts[0] >= PARTS else max(1, -(-counts[1] // 8))
+            y_plane, y_row, ys = (a * b for a, b in zip(self.space.stride, to, strict=True))
             for g in range(self.groups):
                 none = np.full((1, 1, C), -1, np.int64)
-                index = cut.pack(kernel[:, g].reshape(len(starts), run, C) if kernel is not None else none)
+                index = cut.pack(np.stack([m[g] for m in met]).reshape(len(starts), run, C) if met else none)
                 packed, zero = zeros(cut.size), zeros(cut.padded)
-                macs = dy.n * p.rows * p.columns * len(starts) * run * C
+                macs = dy.n * math.prod(counts) * len(starts) * run * C
+                y = dx.address + 4 * (sum(p.first * s for p, s in zip(phases, to, strict=True)) + g * C)
                 steps += [
                     step(name, gather, x=w, index=index, y=packed, size=cut.size, keep=(w,)),
                     step(name, loops.convolution_forward, tile=str(cut.tile), macs=macs, keep=(dy, dx),
-                         x=at + 4 * g * K, x_image=dy.image, x_row=dy.row, xs=dy.pixel, w=packed, bias=zero,
-                         y=dx.address + 4 * (p.row * dx.row + p.column * dx.pixel + g * C), y_image=dx.image,
-                         y_row=self.window.stride[0] * dx.row, ys=self.window.stride[1] * dx.pixel, n=dy.n, rows=p.rows,
-                         columns=p.columns, block=p.rows if dy.n >= PARTS else max(1, -(-p.rows // 8)), floor=NONE,
+                         x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
+                         bias=zero, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
+                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, floor=NONE,
                          **cut.arguments()),
                 ]  # fmt: skip
         return steps
@@ -353,16 +373,12 @@ class Correlation:
 
 @dataclass(frozen=True)
 class _Phase:
-    """The inputs i = row + m * stride that meet the same taps: (tap r, e) reads dy at row_at + m - e; columns alike."""
+    """On one axis, the inputs i = first + m * stride that meet the same taps: (tap r, e) reads dy at `at` + m - e."""
 
-    row: int
-    row_at: int
-    rows: int
-    row_taps: list[tuple[int, int]]
-    column: int
-    column_at: int
-    columns: int
-    column_taps: list[tuple[int, int]]
+    first: int
+    at: int
+    count: int
+    taps: list[tuple[int, int]]
 
 
 def _sum_parts(name: str, at: NDArray[Any], size: int, parts: int, to: NDArray[Any], offset: int) -> Step:

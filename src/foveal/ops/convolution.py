@@ -20,11 +20,11 @@ Array = NDArray[Any]
 
 
 @functools.lru_cache(maxsize=64)
-def _geometry(C: int, H: int, W: int, K: int, window: Window, groups: int, isa: str) -> Correlation:
+def _geometry(shape: tuple[int, ...], K: int, window: Window, groups: int, isa: str) -> Correlation:
     from foveal.kernels.convolution_steps import Correlation
     from foveal.kernels.isa import host
 
-    return Correlation(C, H, W, K, window, groups, host())
+    return Correlation(shape, K, window, groups, host())
 
 
 class _Run:
@@ -34,9 +34,8 @@ class _Run:
         from foveal.kernels.buffers import Map
         from foveal.kernels.isa import host
 
-        self.geometry = _geometry(*x.shape[1:], len(w), window, groups, host().name)
-        N, C, H, W = x.shape
-        self.x = Map(N, C, H, W, self.geometry.x_border)
+        self.geometry = _geometry(x.shape[1:], len(w), window, groups, host().name)
+        self.x = Map(len(x), x.shape[1:], self.geometry.x_border)
         self.x.view[...] = x
         self.w = self._packed(w, self.geometry.weight_index)
 
@@ -60,7 +59,7 @@ class _Run:
         from foveal.kernels.steps import program
 
         g = self.geometry
-        y = Map(self.x.n, g.K, *g.output)
+        y = Map(self.x.n, g.y_shape)
         packed = self._packed(np.zeros(g.K) if bias is None else bias, g.bias_index)
         program(g.forward("correlate", self.x, self.w, packed, y)).run()
         return np.ascontiguousarray(y.view)
@@ -70,7 +69,7 @@ class _Run:
         from foveal.kernels.steps import program
 
         g, x = self.geometry, self.x
-        dym, dx = Map(x.n, g.K, *g.output, g.dy_border), Map(x.n, x.C, x.H, x.W)
+        dym, dx = Map(x.n, g.y_shape, g.dy_border), Map(x.n, x.shape)
         dym.view[...] = dy
         dw, db = zeros(g.weight_size), zeros(g.bias_size)
         steps = g.weight_gradient("dw", x, dym, dw, db) + g.input_gradient("dx", dym, self.w, dx)
