@@ -57,9 +57,7 @@ class Layer:
         x, dy = self.x[:rows].reshape(rows, -1).astype(np.float64), self.dy[:rows].astype(np.float64)
         w, b = self.w.astype(np.float64), self.b.astype(np.float64)
         y = np.maximum(reference.affine(x, w, b), floor)
-        assert_close_to_reference(
-            self.ym.view[:rows], y, reference.affine(abs(x), abs(w), abs(b)), n=x.shape[1] + 2
-        )
+        assert_close_to_reference(self.ym.view[:rows], y, reference.affine(abs(x), abs(w), abs(b)), n=x.shape[1] + 2)
         got = (
             self.dxm.view[:rows].reshape(rows, -1),
             unpacked(self.dw, self.m.weight_index, w.shape),

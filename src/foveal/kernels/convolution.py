@@ -1,8 +1,8 @@
-"""The loops of the convolution in 1D, 2D and 3D: forward, weight gradient, and the blocks fused with max pooling.
+"""The loops of the convolution, 1D to 3D: forward, weight gradient, and the blocks fused with max pooling.
 
-x (N, D, H, W, C) and y (N, O, P, Q, K) are channels-last. A *tap* is a run of neighbouring floats of x that meets a run of
-rows of the packed filter: a kernel row of S*C floats, or, with dilation or groups, one pixel of C floats. The filter
-is packed in panels of the tile's width: (panel, tap, run, column).
+x (N, D, H, W, C) and y (N, O, P, Q, K) are channels-last. A *tap* is a run of neighbouring floats of x that
+meets a run of rows of the packed filter: a kernel row of S*C floats, or, with dilation or groups, one pixel of C
+floats. The filter is packed in panels of the tile's width: (panel, tap, run, column).
 """
 
 from __future__ import annotations

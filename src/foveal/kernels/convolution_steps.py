@@ -1,4 +1,4 @@
-"""How one convolution in 1D, 2D or 3D runs: taps, panels, tile, packing, and the steps of its forward and its two gradients.
+"""How one convolution in 1D, 2D or 3D runs: taps, panels, tile, packing; the steps of forward and both gradients.
 
 Everything here depends on shapes only and is computed once, when a plan is made. All three axes are always there: a 2D
 map has one plane, a 1D map one row, and a window reaches over 1 of them.
@@ -239,8 +239,8 @@ class Correlation:
                      keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane, x_row=sh * x.row,
                      xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
-                     planes=O, rows=P, columns=Q, block=block, pixel_rows=pixel_rows, one=one, one_rows=one_rows, one_main=narrow["main"],
-                     one_last=narrow["last"], w=0, **cut.arguments()),
+                     planes=O, rows=P, columns=Q, block=block, pixel_rows=pixel_rows, one=one, one_rows=one_rows,
+                     one_main=narrow["main"], one_last=narrow["last"], w=0, **cut.arguments()),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip
@@ -331,10 +331,9 @@ class Correlation:
         if row := self._as_one_row(dy, dx):
             return row.input_gradient(name, dy, w, dx)
         C, K = self.C // self.groups, self.K // self.groups
-        kernel = self.space.kernel
-        inverse = np.empty(self.K * C * math.prod(kernel), np.int64)  # where the weight (k, c, r, s) is packed
+        inverse = np.empty(self.K * C * math.prod(self.window.kernel), np.int64)  # where (k, c, r, s) is packed
         inverse[self.weight_index[self.weight_index >= 0]] = np.flatnonzero(self.weight_index >= 0)
-        places = inverse.reshape(self.groups, K, C, *kernel)
+        places = np.moveaxis(inverse.reshape(self.groups, K, C, *self.space.kernel), (0, 1, 2), (3, 4, 5))
         steps: list[Step] = []
         for phases in self._phases:
             taps = [p.taps[::-1] for p in phases]  # e falls, so the places in dy rise
@@ -346,7 +345,7 @@ class Correlation:
             at = dy.address + 4 * sum(p.at * s for p, s in zip(phases, strides, strict=True))
             runs = itertools.product(*taps[:2], taps[2][:1] if merge else taps[2])
             starts = [-sum(e * s for (_, e), s in zip(tap, strides, strict=True)) for tap in runs]
-            met = [places[:, :, :, *(r for r, _ in tap)] for tap in itertools.product(*taps)]
+            met = [places[tuple(r for r, _ in tap)] for tap in itertools.product(*taps)]
             run = K * (len(taps[2]) if merge else 1)
             cut = Panels(
                 choose_outer(self.isa, columns.count, C), tuple(starts) or (0,), run if starts else 1, C, columns.count
