@@ -185,18 +185,18 @@ class Pooled:
 
     def forward(self, remember=True):
         g, n = self.g, len(self.x)
-        size = n * self.y.H * self.y.W * g.bias_size
-        self.code = zeros(size, np.uint8)
-        self.code[:] = 99
+        size = n * g.mark_size(self.window)
+        self.marks = zeros(size, np.uint8)
+        self.marks[:] = 99
         self.xm = images(g, self.case, self.x)
         before = poisoned(self.y)
         steps = g.forward_pooled(
             "test", self.xm, packed(self.w, g.weight_index), packed(self.b, g.bias_index), self.window, self.y,
-            self.code if remember else None, self.floor, pool().size,
+            self.marks if remember else None, self.floor, pool().size,
         )  # fmt: skip
         program(steps).run()
         assert_untouched(self.y, before)
-        assert (self.code[size if remember else 0 :] == 99).all()
+        assert (self.marks[size if remember else 0 :] == 99).all()
         return self.y.view
 
     def reference_gradients(self):
@@ -211,14 +211,14 @@ class Pooled:
         dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
         if fused:
             program(g.weight_gradient_pooled(
-                "test", self.xm, self.window, dym, self.code, dw, db, pool().size
+                "test", self.xm, self.window, dym, self.marks, dw, db, pool().size
             )).run()  # fmt: skip
             dx = None
         else:
             full = Map(len(self.x), g.y_shape, g.dy_border, pixel=g.bias_size)
             dxm = Map(len(self.x), g.shape)
             poisoned(dxm)
-            steps = g.unpool("test", self.window, dym, self.code, full, pool().size)
+            steps = g.unpool("test", self.window, dym, self.marks, full, pool().size)
             steps += g.weight_gradient("test", self.xm, full, dw, db)
             run = program(steps + g.input_gradient("test", full, packed(self.w, g.weight_index), dxm))
             for _ in range(2):  # again on the same map: what the first run left there must not count

@@ -8,10 +8,10 @@ import pytest
 from foveal.kernels import pooltile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.isa import named
-from foveal.kernels.pooltile import DEAD
 from tests.support.machine import RUNNABLE, bits, call
 
-POINTERS = {"rows", "y", "code", "db"}
+POINTERS = {"rows", "y", "marks", "db"}
+DEAD = -1
 WINDOWS = [((2, 2), 2), ((3, 3), 2), ((1, 1), 1), ((2, 3), 3), ((3, 2), 1), ((2, 2), 3)]
 N = 5
 every_row = pytest.mark.parametrize(("name", "window", "stride"), [(n, *w) for n in RUNNABLE for w in WINDOWS])
@@ -35,6 +35,28 @@ def tails(name):
 def rounded(name, channels):
     lanes = named(name).lanes
     return -(-channels // lanes) * lanes
+
+
+def winners(name, window, marks, channels):
+    """Return from marks (N, bytes) the place whose value was taken, (N, channels), or DEAD: bit by bit."""
+    lanes, places = named(name).lanes, window[0] * window[1]
+    size, vectors = max(lanes // 8, 1), -(-channels // lanes)
+    words = marks[:, : vectors * places * size].reshape(N, vectors, places, size)
+    bits = np.unpackbits(words, axis=-1, bitorder="little")[..., :lanes]
+    beats = bits.transpose(2, 0, 1, 3).reshape(places, N, vectors * lanes).astype(bool)
+    last = np.zeros(beats.shape[1:], int)
+    for p in range(1, places):
+        last[beats[p]] = p
+    return np.where(beats[0], last, DEAD)
+
+
+def random_marks(rng, name, window, size, channels):
+    """Return random bits of which those behind the channels say that no gradient passes."""
+    lanes, places = named(name).lanes, window[0] * window[1]
+    alive = (np.arange(size) < channels) & (rng.random((N, size)) < 0.7)
+    bits = rng.random((N, size // lanes, places, lanes)) < 0.5
+    bits[:, :, 0] = alive.reshape(N, -1, lanes)
+    return np.packbits(bits, axis=-1, bitorder="little").reshape(N, -1)
 
 
 def addresses(rows):
@@ -62,26 +84,27 @@ def taps(rows, window, stride, pixel, channels):
 def test_forward(name, window, stride, floor):
     for channels, ties in itertools.product(tails(name), (False, True)):
         rng = np.random.default_rng([channels, ties])
-        pixel, ys, cs = channels + 2, channels + 3, rounded(name, channels) + 1
+        pixel, ys = channels + 2, channels + 3
+        ms = rounded(name, channels) // named(name).lanes * pooltile.mark_bytes(named(name), window) + 1
         rows = picture(rng, window, stride, pixel, ties)
         values = taps(rows, window, stride, pixel, channels)
         for remember in (True, False):
-            y, code = np.full((N, ys), np.nan, np.float32), np.full(N * cs + 1, 77, np.uint8)
+            y, marks = np.full((N, ys), np.nan, np.float32), np.full(N * ms + 1, 77, np.uint8)
             call(
                 forward_address(name, window, remember), pooltile.FORWARD, POINTERS, rows=addresses(rows), xs=pixel,
-                sx=stride * pixel, n=N, channels=channels, y=y, ys=ys, code=code, cs=cs, floor=floor,
+                sx=stride * pixel, n=N, channels=channels, y=y, ys=ys, marks=marks, ms=ms, floor=floor,
             )  # fmt: skip
             np.testing.assert_array_equal(y[:, :channels], np.maximum(values.max(0), np.float32(floor)))
             assert np.isnan(y[:, channels:]).all(), "written behind the channels"
             if not remember:
-                assert (code == 77).all()
+                assert (marks == 77).all()
                 continue
-            codes = code[:-1].reshape(N, cs)
+            won = winners(name, window, marks[:-1].reshape(N, ms), rounded(name, channels))
             first = np.where(values.max(0) > floor, values.argmax(0), DEAD)  # argmax: of equal values the first
-            np.testing.assert_array_equal(codes[:, :channels], first)
-            assert (codes[:, channels : cs - 1] == DEAD).all(), "lanes behind the channels must stay dead in backward"
-            assert (codes[:, cs - 1] == 77).all()
-            assert code[-1] == 77
+            np.testing.assert_array_equal(won[:, :channels], first)
+            assert (won[:, channels:] == DEAD).all(), "lanes behind the channels must stay dead in backward"
+            assert (marks[:-1].reshape(N, ms)[:, -1] == 77).all()
+            assert marks[-1] == 77
 
 
 @every_row
@@ -90,9 +113,9 @@ def test_backward(name, window, stride):
     for channels in tails(name):
         rng = np.random.default_rng(channels)
         size = rounded(name, channels)
-        ds, ys, cs = size + 1, channels + 2, size + 3
-        code = rng.choice([*range(ph * pw), DEAD], (N, cs)).astype(np.uint8)
-        code[:, channels:size] = DEAD
+        ds, ys = size + 1, channels + 2
+        marks = random_marks(rng, name, window, size, channels)
+        won, ms = winners(name, window, marks, size), marks.shape[1]
         dy = rng.standard_normal(N * ys + 40).astype(np.float32)
         dy[(np.arange(dy.size) % ys >= channels) | (np.arange(dy.size) >= N * ys)] = np.nan  # between pixels: unread
         columns = (N - 1) * stride + pw
@@ -106,19 +129,19 @@ def test_backward(name, window, stride):
         sums = db.astype(np.float64)
         call(
             backward_address(name, window, disjoint), pooltile.BACKWARD, POINTERS, rows=addresses(list(memory)), ds=ds,
-            sd=stride * ds, n=N, channels=channels, y=dy, ys=ys, code=code, cs=cs, db=db,
+            sd=stride * ds, n=N, channels=channels, y=dy, ys=ys, marks=marks, ms=ms, db=db,
         )  # fmt: skip
         expected, touched = before.astype(np.float64), np.zeros(memory.shape, bool)
         for q, p in itertools.product(range(N), range(ph * pw)):
             at = (q * stride + p % pw) * ds
             touched[p // pw, at : at + size] = True
-            share = np.where(code[q, :channels] == p, dy[q * ys : q * ys + channels].astype(np.float64), 0)
+            share = np.where(won[q, :channels] == p, dy[q * ys : q * ys + channels].astype(np.float64), 0)
             place = expected[p // pw, at : at + size]
             if disjoint:
                 place[:] = 0
             place[:channels] += share
         for q in range(N):
-            sums[:channels] += np.where(code[q, :channels] == DEAD, 0, dy[q * ys : q * ys + channels].astype(float))
+            sums[:channels] += np.where(won[q, :channels] == DEAD, 0, dy[q * ys : q * ys + channels].astype(float))
         np.testing.assert_array_equal(bits(memory[~touched]), bits(before[~touched]), "guards between pixels")
         if disjoint:
             np.testing.assert_array_equal(memory[touched], expected[touched])
@@ -134,9 +157,10 @@ def test_forward_keeps_nan(name, place):
     """As the reference and `pooling.max_pool_forward` do: a NaN anywhere in the window is its maximum."""
     rows = [np.ones(60, np.float32) for _ in range(2)]
     rows[place // 2][place % 2] = np.nan
-    y, code = np.zeros(1, np.float32), np.zeros(64, np.uint8)
+    y, marks = np.zeros(1, np.float32), np.zeros(64, np.uint8)
     call(
         forward_address(name, (2, 2), True), pooltile.FORWARD, POINTERS, rows=addresses(rows), xs=1, sx=2, n=1,
-        channels=1, y=y, ys=1, code=code, cs=64, floor=0.0,
+        channels=1, y=y, ys=1, marks=marks, ms=64, floor=0.0,
     )  # fmt: skip
     assert np.isnan(y[0])
+    assert marks[0] & 1 == 0, "no gradient passes a NaN"

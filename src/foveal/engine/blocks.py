@@ -88,10 +88,9 @@ class ConvolutionBlock(Activated):
         bias = p.get("bias", zeros(self.geometry.bias_size))
         if self.pool is None:
             return self.geometry.forward(self.name, x, p["weight"], bias, y, self.floor) + self.sigmoid_forward(y)
-        size = x.n * y.H * y.W * self.geometry.bias_size
-        self.code = zeros(size, np.uint8) if training else None
+        self.marks = zeros(x.n * self.geometry.mark_size(self.pool), np.uint8) if training else None
         steps = self.geometry.forward_pooled(
-            self.name, x, p["weight"], bias, self.pool, y, self.code, self.floor, self.threads
+            self.name, x, p["weight"], bias, self.pool, y, self.marks, self.floor, self.threads
         )
         return steps + self.sigmoid_forward(y)
 
@@ -102,14 +101,14 @@ class ConvolutionBlock(Activated):
         if self.pool is None:
             steps = self.activation_backward(self.y, dy)
         else:
-            steps = self.activation_backward(self.y, dy, relu=False)  # ReLU's part is in the codes
-            assert self.code is not None
+            steps = self.activation_backward(self.y, dy, relu=False)  # ReLU's part is in the marks
+            assert self.marks is not None
             if dx is None and conv.can_unpool(self.pool):
                 return steps + conv.weight_gradient_pooled(
-                    self.name, x, self.pool, dy, self.code, g["weight"], db, self.threads
+                    self.name, x, self.pool, dy, self.marks, g["weight"], db, self.threads
                 )
             full = Map(x.n, conv.y_shape, conv.dy_border if dx else Border(), pixel=conv.bias_size)
-            steps += conv.unpool(self.name, self.pool, dy, self.code, full, self.threads)
+            steps += conv.unpool(self.name, self.pool, dy, self.marks, full, self.threads)
             dy = full
         if dx and dy.border | conv.dy_border != dy.border:  # an affine layer wrote it
             bordered = Map(dy.n, dy.shape, conv.dy_border)

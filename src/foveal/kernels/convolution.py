@@ -64,7 +64,7 @@ def convolution_forward(args, counter, thread):
         task = take(counter)
 
 
-_POOL = "pool ph sh sw pooled_rows pooled_columns code code_image code_pixel scratch scratch_size"
+_POOL = "pool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel marks_vector scratch scratch_size"
 
 
 @kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n columns block {PANELS} {_POOL}", "floor"))
@@ -100,8 +100,8 @@ def convolution_pool_forward(args, counter, thread):
                 pixel = q * a.pooled_columns
                 call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, channels,
                           a.y + 4 * (n * a.y_image + q * a.y_row + channel), a.ys,
-                          a.code + n * a.code_image + pixel * a.code_pixel + channel, a.code_pixel,
-                          a.floor)  # fmt: skip
+                          a.marks + n * a.marks_image + pixel * a.marks_pixel + channel // a.lanes * a.marks_vector,
+                          a.marks_pixel, a.floor)  # fmt: skip
         task = take(counter)
 
 
@@ -163,7 +163,7 @@ def convolution_weight_gradient(args, counter, thread):
         task = take(counter)
 
 
-_UNPOOL = "unpool ph sh sw pooled_rows pooled_columns code code_image code_pixel scratch scratch_size dys"
+_UNPOOL = "unpool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel scratch scratch_size dys"
 
 
 @kernel(fields(f"{_GRADIENT} dy_pixel {PANELS} {_UNPOOL}"))
@@ -191,7 +191,7 @@ def convolution_pool_weight_gradient(args, counter, thread):
                     pixel = (q + i) * a.pooled_columns
                     call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
                                 a.dy + 4 * (n * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
-                                a.code + n * a.code_image + pixel * a.code_pixel, a.code_pixel, db)  # fmt: skip
+                                a.marks + n * a.marks_image + pixel * a.marks_pixel, a.marks_pixel, db)  # fmt: skip
                 x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
                 for c in range(a.panels * a.T):
                     add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, count * a.sh, c)
@@ -216,6 +216,6 @@ def unpool(args, counter, thread):
             pixel = q * a.pooled_columns
             call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
                         a.dy + 4 * (task * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
-                        a.code + task * a.code_image + pixel * a.code_pixel, a.code_pixel,
+                        a.marks + task * a.marks_image + pixel * a.marks_pixel, a.marks_pixel,
                         scratch + 4 * HEADER)  # fmt: skip
         task = take(counter)

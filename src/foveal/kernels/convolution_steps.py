@@ -185,16 +185,25 @@ class Correlation:
         plain = all(p == (0, 0) for p in pool.padding) and all(d == 1 for d in pool.dilation)
         return flat and plain and pool.kernel[0] <= loops.HEADER // 2 and math.prod(pool.kernel) <= 64
 
+    def mark_size(self, pool: Window) -> int:
+        """Return the bytes of the marks of one image: where the maxima of `pool` were."""
+        return self._marks(pool)["marks_image"]
+
+    def _marks(self, pool: Window) -> dict[str, int]:
+        """Return the arguments that say how the marks lie in memory."""
+        pixel = self._shape_only.padded // self.isa.lanes * pooltile.mark_bytes(self.isa, pool.kernel)
+        return {"marks_image": math.prod(pool.output(self.output)) * pixel, "marks_pixel": pixel}
+
     def _pool(self, name: str, ir: str) -> int:
         return assemble(name, ir, self.isa)
 
     def forward_pooled(
         self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], pool: Window, y: Map,
-        code: NDArray[np.uint8] | None, floor: float, threads: int,
+        marks: NDArray[np.uint8] | None, floor: float, threads: int,
     ) -> list[Step]:  # fmt: skip
-        """Return the step of y = max_pool(max(floor, correlate(x, w) + bias)); `code` remembers where the maxima were.
+        """Return the step of y = max_pool(max(floor, correlate(x, w) + bias)); `marks` remember where the maxima were.
 
-        code : (n, pooled rows, pooled columns, padded filters) of uint8, or None
+        marks : `mark_size` bytes for each image, or None
         """
         PP, PQ = pool.output(self.output)
         cut = self.panels(x)
@@ -202,16 +211,16 @@ class Correlation:
         sh, sw = self.window.stride
         size = loops.HEADER + ph * self.output[1] * cut.tile.width
         scratch = zeros(threads * size)
-        row = f"max_pool_{self.isa.name}_{ph}x{pw}_{int(code is not None)}"
-        address = self._pool(row, pooltile.forward(self.isa, (ph, pw), code is not None))
+        row = f"max_pool_{self.isa.name}_{ph}x{pw}_{int(marks is not None)}"
+        address = self._pool(row, pooltile.forward(self.isa, (ph, pw), marks is not None))
         block = PP if x.n >= PARTS else max(1, -(-PP // 8))
         return [
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
                  y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block, floor=floor,
                  **cut.arguments(), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ,
-                 code=code if code is not None else 0, code_image=PP * PQ * cut.padded, code_pixel=cut.padded,
-                 scratch=scratch, scratch_size=size)
+                 marks=marks if marks is not None else 0, **self._marks(pool),
+                 marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), scratch=scratch, scratch_size=size)
         ]  # fmt: skip
 
     def parts(self, n: int) -> int:
@@ -259,7 +268,7 @@ class Correlation:
         return disjoint and inside and self.parts(PARTS) >= PARTS // 2
 
     def weight_gradient_pooled(
-        self, name: str, x: Map, pool: Window, dy: Map, code: NDArray[np.uint8], dw: NDArray[Any], db: NDArray[Any],
+        self, name: str, x: Map, pool: Window, dy: Map, marks: NDArray[np.uint8], dw: NDArray[Any], db: NDArray[Any],
         threads: int,
     ) -> list[Step]:  # fmt: skip
         """Return the steps of dw and db from the gradient of the pooled map, un-pooled a few rows at a time."""
@@ -279,8 +288,7 @@ class Correlation:
                  dy_image=dy.image, dy_pixel=dy.pixel, dw=to, dw_size=self.weight_size, db=sums, db_size=pixel, n=x.n,
                  parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, w=0, **cut.arguments(),
                  unpool=self._pool(name_ir, pooltile.backward(self.isa, (ph, pw), True)), ph=ph, sh=ph_s, sw=pw_s,
-                 pooled_rows=PP, pooled_columns=PQ, code=code, code_image=PP * PQ * pixel, code_pixel=pixel,
-                 scratch=scratch, scratch_size=size, dys=pixel),
+                 pooled_rows=PP, pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch, scratch_size=size, dys=pixel),
             _sum_parts(name, to, self.weight_size, parts, dw, 0),
             _sum_parts(name, sums, pixel, parts, db, 0),
         ]  # fmt: skip
@@ -309,7 +317,7 @@ class Correlation:
         planes, rows, columns = needs
         return Border(*rows, *columns, *planes)
 
-    def unpool(self, name: str, pool: Window, dy: Map, code: NDArray[np.uint8], full: Map, threads: int) -> list[Step]:
+    def unpool(self, name: str, pool: Window, dy: Map, marks: NDArray[np.uint8], full: Map, threads: int) -> list[Step]:
         """Return the step that spreads the pooled map's gradient over the whole map, `full`."""
         PP, PQ = pool.output(self.output)
         (ph, pw), (sh, sw), pixel = pool.kernel, pool.stride, self._shape_only.padded
@@ -320,8 +328,7 @@ class Correlation:
         address = self._pool(row, pooltile.backward(self.isa, (ph, pw), disjoint))
         return [
             step(name, loops.unpool, keep=(dy, full), unpool=address, ph=ph, sh=sh, sw=sw, pooled_rows=PP,
-                 pooled_columns=PQ, code=code, code_image=PP * PQ * pixel, code_pixel=pixel, scratch=scratch,
-                 scratch_size=size, dys=full.pixel, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n,
+                 pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch, scratch_size=size, dys=full.pixel, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n,
                  channels=self.K, full=full.address,
                  full_image=full.image, full_row=full.row, rows=full.H, columns=full.W, clear=int(not disjoint))
         ]  # fmt: skip

@@ -54,13 +54,13 @@ def call_inner(typing, tile, x, xs, w, ws, K, init, i_s, y, ys, floor, M):
 
 
 @intrinsic
-def call_pool(typing, tile, rows, xs, sx, n, channels, y, ys, code, cs, floor):
+def call_pool(typing, tile, rows, xs, sx, n, channels, y, ys, marks, ms, floor):
     """Call a max-pooling row by its address; the arguments are those of `pooltile.FORWARD`."""
     return _tile_signature(pooltile.FORWARD), _call(pooltile.FORWARD)
 
 
 @intrinsic
-def call_unpool(typing, tile, rows, ds, sd, n, channels, y, ys, code, cs, db):
+def call_unpool(typing, tile, rows, ds, sd, n, channels, y, ys, marks, ms, db):
     """Call a max-unpooling row by its address; the arguments are those of `pooltile.BACKWARD`."""
     return _tile_signature(pooltile.BACKWARD), _call(pooltile.BACKWARD)
 

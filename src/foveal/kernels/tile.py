@@ -51,7 +51,7 @@ OUTER = (
 )
 INNER = ("x", "xs", "w", "ws", "K", "init", "is", "y", "ys", "floor", "M")
 GROUP = 5
-_POINTERS = {"x", "w", "taps", "init", "y", "rows", "code", "db"}
+_POINTERS = {"x", "w", "taps", "init", "y", "rows", "marks", "db"}
 
 
 def signature(names: Sequence[str]) -> ir.FunctionType:
