@@ -30,8 +30,9 @@ from foveal.kernels.tiles import Tile, choose_outer
 NONE = -float("inf")
 PARTS = 16  # a batch's gradient is summed in at most so many parts, whatever the number of threads
 PART_FLOATS = 2_000_000  # all parts of a gradient together (8 MB)
+WHOLE = 1 << 40  # pixels of a row that is not cut
 PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so that adding them up costs little
-PIXELS = 250  # pixels of a weight gradient's tile: its vectors of dy stay near between kernel rows
+PIXELS = 140  # pixels of a weight gradient's tile: what it reads of x and dy stays in L1 between tiles
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,20 @@ class Correlation:
         plain = all(side == 0 for side in itertools.chain.from_iterable(self.window.padding)) and self.groups == 1
         return plain and set(self.window.kernel) == set(self.window.stride) == {1}
 
-    def _as_one_row(self, *maps: Map) -> Correlation | None:
-        """Return the same 1x1 convolution of maps that are one long row, if these have no borders; else None."""
-        if not self.pointwise or len(self.shape) == 2 or not all(m.bare for m in maps):
+    def _in_rows(self, longest: int, *maps: Map) -> Correlation | None:
+        """Return the same 1x1 convolution of maps with rows as long as possible, if these have no borders; else None.
+
+        Pixels that are neighbours in memory may be cut into rows anywhere.
+        """
+        if not self.pointwise or not all(m.bare for m in maps):
             return None
-        row = Window((1,), (1,), ((0, 0),), (1,))
-        shape = self.C, math.prod(self.shape[1:])
-        return replace(self, shape=shape, window=row, vectors=self._shape_only.tile.C)
+        pixels = math.prod(self.shape[1:])
+        columns = max(q for q in range(1, min(pixels, longest) + 1) if pixels % q == 0)
+        shape = self.C, pixels // columns, columns
+        if shape == self.shape:
+            return None
+        whole = Window((1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        return replace(self, shape=shape, window=whole, vectors=self._shape_only.tile.C)
 
     def panels(self, x: Map) -> Panels:
         """Return how the filters are cut; `x` gives the strides of the taps and not the shape of the pack."""
@@ -165,7 +173,7 @@ class Correlation:
         self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE
     ) -> list[Step]:
         """Return the steps of y = max(floor, correlate(x, w) + bias)."""
-        if row := self._as_one_row(x, y):
+        if row := self._in_rows(WHOLE, x, y):
             return row.forward(name, x, w, bias, y, floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
@@ -187,9 +195,10 @@ class Correlation:
 
     def mark_size(self, pool: Window) -> int:
         """Return the bytes of the marks of one image: where the maxima of `pool` were."""
-        return self._marks(pool)["marks_image"]
+        size: int = self._marks(pool)["marks_image"]
+        return size
 
-    def _marks(self, pool: Window) -> dict[str, int]:
+    def _marks(self, pool: Window) -> dict[str, Any]:
         """Return the arguments that say how the marks lie in memory."""
         pixel = self._shape_only.padded // self.isa.lanes * pooltile.mark_bytes(self.isa, pool.kernel)
         return {"marks_image": math.prod(pool.output(self.output)) * pixel, "marks_pixel": pixel}
@@ -230,8 +239,8 @@ class Correlation:
 
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
-        if row := self._as_one_row(x, dy):
-            return row.weight_gradient(name, x, dy, dw, db)
+        if rows := self._in_rows(PIXELS, x, dy):
+            return rows.weight_gradient(name, x, dy, dw, db)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
@@ -288,7 +297,8 @@ class Correlation:
                  dy_image=dy.image, dy_pixel=dy.pixel, dw=to, dw_size=self.weight_size, db=sums, db_size=pixel, n=x.n,
                  parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, w=0, **cut.arguments(),
                  unpool=self._pool(name_ir, pooltile.backward(self.isa, (ph, pw), True)), ph=ph, sh=ph_s, sw=pw_s,
-                 pooled_rows=PP, pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch, scratch_size=size, dys=pixel),
+                 pooled_rows=PP, pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch,
+                 scratch_size=size, dys=pixel),
             _sum_parts(name, to, self.weight_size, parts, dw, 0),
             _sum_parts(name, sums, pixel, parts, db, 0),
         ]  # fmt: skip
@@ -328,14 +338,15 @@ class Correlation:
         address = self._pool(row, pooltile.backward(self.isa, (ph, pw), disjoint))
         return [
             step(name, loops.unpool, keep=(dy, full), unpool=address, ph=ph, sh=sh, sw=sw, pooled_rows=PP,
-                 pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch, scratch_size=size, dys=full.pixel, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n,
-                 channels=self.K, full=full.address,
-                 full_image=full.image, full_row=full.row, rows=full.H, columns=full.W, clear=int(not disjoint))
+                 pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch, scratch_size=size,
+                 dys=full.pixel, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, n=dy.n, channels=self.K,
+                 full=full.address, full_image=full.image, full_row=full.row, rows=full.H, columns=full.W,
+                 clear=int(not disjoint))
         ]  # fmt: skip
 
     def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
         """Return the steps of dx, correlate(dy, flipped and transposed w): one dense problem for each phase."""
-        if row := self._as_one_row(dy, dx):
+        if row := self._in_rows(WHOLE, dy, dx):
             return row.input_gradient(name, dy, w, dx)
         C, K = self.C // self.groups, self.K // self.groups
         inverse = np.empty(self.K * C * math.prod(self.window.kernel), np.int64)  # where (k, c, r, s) is packed
