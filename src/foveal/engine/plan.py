@@ -21,7 +21,7 @@ from foveal.engine.explain import text
 from foveal.engine.fallback import Call
 from foveal.engine.weights import Weights
 from foveal.graph import Graph
-from foveal.kernels import images, loss
+from foveal.kernels import image_steps, loss
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.isa import ISA
 from foveal.kernels.reduction import sum_parts
@@ -86,10 +86,7 @@ class Plan:
 
     def _make_forward(self) -> None:
         self.x = Map(self.batch, self.graph.input_shape, self._border_for(0))
-        self._readers = {
-            np.dtype(np.uint8): self._reader(images.read_uint8, 1 / 255),
-            np.dtype(np.float32): self._reader(images.read_float32, 1.0),
-        }
+        self._readers = {d: image_steps.read("input", 0, self.x, self.numbers, d) for d in image_steps.READERS}
         steps: list[Any] = []
         self.maps = [self.x]
         for i, block in enumerate(self.blocks):
@@ -101,10 +98,7 @@ class Plan:
         self._sources = {d: r.field("source") for d, r in self._readers.items()}
         self._counting = np.arange(self.batch)
         if not self.training:
-            y = self.scores
-            steps += [step("result", images.write_float32, keep=(y,), x=y.address, x_image=y.image,
-                           x_plane=y.plane, x_row=y.row, x_pixel=y.pixel, target=0, n=self.batch, channels=y.C,
-                           planes=y.D, rows=y.H, columns=y.W)]  # fmt: skip
+            steps += [image_steps.write("result", self.scores, 0)]
             self._target = steps[-1].field("target")
         self._forward = {d: Schedule([r, *steps]) for d, r in self._readers.items()}
 
@@ -113,12 +107,6 @@ class Plan:
         while i < len(self.blocks) and isinstance(self.blocks[i], FlattenBlock):
             i += 1
         return self.blocks[i].x_border() if i < len(self.blocks) else Border()
-
-    def _reader(self, kernel: Any, scale: float) -> Step:
-        x = self.x
-        return step("input", kernel, keep=(x,), source=0, numbers=self.numbers, y=x.address, y_image=x.image,
-                    y_plane=x.plane, y_row=x.row, y_pixel=x.pixel, n=self.batch, channels=x.C, planes=x.D, rows=x.H,
-                    columns=x.W, scale=scale)  # fmt: skip
 
     def _make_backward(self) -> None:
         y = self.scores
