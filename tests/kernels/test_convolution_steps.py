@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from foveal import reference
 from foveal.geometry import Window
@@ -28,6 +29,8 @@ random_cases = settings(
     derandomize=True, deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 MARGIN = Border(1, 2, 3, 1)
+SEAM = Border(0, 1, 1, 0)
+MARGINS = SEAM, MARGIN
 
 FIXED = [
     # SimpleConvNet, LeNet C3, a strided first layer, 1x1, depthwise, a panel and a bit, channels nobody expects
@@ -99,17 +102,17 @@ def geometry(case, name):
     return Correlation(shape, case.w_shape[0], window, case.groups, named(name))
 
 
-def images(g, case, x):
-    m = Map(case.x_shape[0], g.shape, g.x_border | Border(0, 1, 1, 0))
+def images(g, case, x, border=SEAM):
+    m = Map(case.x_shape[0], g.shape, g.x_border | border)
     poisoned(m, x)
     return m
 
 
-def check_forward(case, name, floor=NONE):
+def check_forward(case, name, floor=NONE, margins=MARGINS):
     g, (x, w, b) = geometry(case, name), case.arrays(np.float32)
-    y = Map(len(x), g.y_shape, MARGIN)
+    y = Map(len(x), g.y_shape, margins[1])
     before = poisoned(y)
-    xm = images(g, case, x)
+    xm = images(g, case, x, margins[0])
     kept = xm.data.copy()
     program(g.forward("test", xm, packed(w, g.weight_index), packed(b, g.bias_index), y, floor)).run()
     expected = np.maximum(reference.correlate(x, w, b, **case.options), floor)
@@ -119,12 +122,12 @@ def check_forward(case, name, floor=NONE):
     np.testing.assert_array_equal(bits(xm.data), bits(kept), "x was written")
 
 
-def check_gradients(case, name):
+def check_gradients(case, name, margins=MARGINS):
     g, (x, w, _) = geometry(case, name), case.arrays(np.float32)
     dy = np.random.default_rng(case.seed + 1).standard_normal((len(x), g.K, *g.output)).astype(np.float32)
-    xm, dym = images(g, case, x), Map(len(x), g.y_shape, g.dy_border)
+    xm, dym = images(g, case, x, margins[0]), Map(len(x), g.y_shape, g.dy_border)
     poisoned(dym, dy)
-    dx = Map(len(x), g.shape, MARGIN)
+    dx = Map(len(x), g.shape, margins[1])
     before = poisoned(dx)
     dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
     wp = packed(w, g.weight_index)
@@ -138,16 +141,19 @@ def check_gradients(case, name):
     assert_untouched(dx, before)
 
 
+any_axes = st.integers(1, 3).flatmap(lambda axes: cases(axes=axes))
+
+
 @every_isa
 @random_cases
-@given(case=cases())
+@given(case=any_axes)
 def test_forward(name, case):
     check_forward(case, name, floor=0.0 if case.seed % 2 else NONE)
 
 
 @every_isa
 @random_cases
-@given(case=cases())
+@given(case=any_axes)
 def test_gradients(name, case):
     check_gradients(case, name)
 
@@ -157,6 +163,17 @@ def test_gradients(name, case):
 def test_fixed_shapes(name, case):
     check_forward(case, name)
     check_gradients(case, name)
+
+
+@every_isa
+@pytest.mark.parametrize("spatial", [(10, 21), (7, 7), (210,), (3, 7, 10)])
+def test_pixels_without_borders_are_cut_into_other_rows(name, spatial, monkeypatch):
+    """1x1: forward and dx take all pixels as one row, dw takes rows that fit in L1."""
+    monkeypatch.setattr(convolution_steps, "PIXELS", 30)
+    one, zero = (1,) * len(spatial), ((0, 0),) * len(spatial)
+    case = Case((2, 5, *spatial), (40, 5, *one), one, zero, one, 1, 9)
+    check_forward(case, name, margins=(Border(), Border()))
+    check_gradients(case, name, margins=(Border(), Border()))
 
 
 # Pooling: kernel, stride. Windows that touch, overlap, leave gaps, are not square.

@@ -8,6 +8,7 @@ a flattened map is also a row of a matrix.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any, TypeVar
@@ -86,6 +87,15 @@ class Map:
     def bare(self) -> bool:
         """Whether there is no border: all pixels of an image are neighbours."""
         return self.border == Border()
+
+    def in_rows(self, columns: int) -> Map:
+        """Return the same memory seen as 2D maps with rows of `columns` pixels; there is no border."""
+        seen = copy.copy(self)
+        pixels = self.D * self.H * self.W
+        seen.shape = self.C, pixels // columns, columns
+        seen.D, seen.H, seen.W = 1, pixels // columns, columns
+        seen.row, seen.plane = columns * self.pixel, pixels * self.pixel
+        return seen
 
     @property
     def address(self) -> int:

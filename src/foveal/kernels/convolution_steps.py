@@ -174,7 +174,7 @@ class Correlation:
     ) -> list[Step]:
         """Return the steps of y = max(floor, correlate(x, w) + bias)."""
         if row := self._in_rows(WHOLE, x, y):
-            return row.forward(name, x, w, bias, y, floor)
+            return row.forward(name, x.in_rows(row.shape[2]), w, bias, y.in_rows(row.shape[2]), floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
         block = P if x.n * O >= PARTS else max(1, -(-P // 8))
@@ -240,7 +240,7 @@ class Correlation:
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
         if rows := self._in_rows(PIXELS, x, dy):
-            return rows.weight_gradient(name, x, dy, dw, db)
+            return rows.weight_gradient(name, x.in_rows(rows.shape[2]), dy.in_rows(rows.shape[2]), dw, db)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
@@ -347,7 +347,7 @@ class Correlation:
     def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
         """Return the steps of dx, correlate(dy, flipped and transposed w): one dense problem for each phase."""
         if row := self._in_rows(WHOLE, dy, dx):
-            return row.input_gradient(name, dy, w, dx)
+            return row.input_gradient(name, dy.in_rows(row.shape[2]), w, dx.in_rows(row.shape[2]))
         C, K = self.C // self.groups, self.K // self.groups
         inverse = np.empty(self.K * C * math.prod(self.window.kernel), np.int64)  # where (k, c, r, s) is packed
         inverse[self.weight_index[self.weight_index >= 0]] = np.flatnonzero(self.weight_index >= 0)
