@@ -8,16 +8,18 @@ rule and one message hold everywhere. On one axis, with padding ``before`` and `
 
 A remainder of the division is refused ("error"), dropped ("floor"), or given a last window that hangs over the end
 ("ceil"; as in PyTorch's pooling, that extra window must start inside the input or the padding before it).
+
+A map has one, two or three such axes: a signal (L), an image (H, W), a volume (D, H, W).
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
-from foveal.errors import DTypeError, GeometryError, ParameterError, explain, nearest
+from foveal.errors import DTypeError, GeometryError, ParameterError, ShapeError, explain, nearest
 
 PerAxis = int | Sequence[int]
 Pair = tuple[int, int]
@@ -30,6 +32,7 @@ _FIXES = {
     "dilation": "Use dilation=1 for taps that are neighbours.",
     "kernel": "Use kernel=1 for a window of one position.",
     "padding": "Use padding=0 for none.",
+    "output_padding": "Use output_padding=0 for none.",
 }
 
 
@@ -79,11 +82,55 @@ def per_axis(value: Any, axes: int, name: str, *, least: int = 1) -> tuple[int, 
     >>> per_axis((3, 5), 2, "kernel")
     (3, 5)
     """
-    if isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "shape", None) == ():
+    if not _is_sequence(value):
         return (integer(value, name, least=least),) * axes
     entries = tuple(value)
     _same_length(entries, value, axes, name)
     return tuple(integer(entry, f"{name}[{i}]", least=least) for i, entry in enumerate(entries))
+
+
+def kernel_axes(kernel: Any) -> int | None:
+    """Return for how many axes `kernel` is written: its length, or None for an int, which fits any number of axes.
+
+    Examples
+    --------
+    >>> kernel_axes((3, 5)), kernel_axes(3)
+    (2, None)
+    """
+    return len(kernel) if _is_sequence(kernel) and isinstance(kernel, Sized) else None
+
+
+def volume(shape: Iterable[int]) -> int:
+    """Return how many numbers an array of `shape` holds, exactly, however many they are.
+
+    Examples
+    --------
+    >>> volume((2, 3, 4)), volume(())
+    (24, 1)
+    """
+    numbers = 1
+    for n in shape:
+        numbers *= n
+    return numbers
+
+
+def check_volume(shape: Sequence[int], where: str, what: str = "a result") -> None:
+    """Refuse an array that no machine can address: 2^63 bytes or more in float64.
+
+    Raises
+    ------
+    GeometryError
+
+    Examples
+    --------
+    >>> check_volume((2**40, 2**40), "im2col", "a matrix")
+    Traceback (most recent call last):
+    foveal.errors.GeometryError: im2col: expected a matrix of less than 2^60 numbers, got shape (1099511627776, ...
+    """
+    if volume(shape) >= 2**60:
+        fix = "Use less padding, a larger stride or a smaller map."
+        expected, why = f"{what} of less than 2^60 numbers", "in float64 that is all that 64 bits can address"
+        raise GeometryError(explain(where, expected=expected, got=f"shape {tuple(shape)}", why=why, fix=fix))
 
 
 def pads(
@@ -198,6 +245,10 @@ class Window:
         """Positions from the first to the last tap: ``dilation * (kernel - 1) + 1`` per axis."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
+    def padded(self, spatial: Sequence[int]) -> tuple[int, ...]:
+        """Return the size per axis of a map with its padding."""
+        return tuple(before + n + after for n, (before, after) in zip(spatial, self.padding, strict=True))
+
     def output(self, spatial: Sequence[int], rounding: str = "floor") -> tuple[int, ...]:
         """Return the output size per axis; see `output_size` for the formula and `rounding`."""
         check_rounding(rounding)
@@ -256,6 +307,145 @@ class Window:
         return steps + 1 + hangs_over
 
 
+def transposed_size(
+    size: int, kernel: int, stride: int = 1, padding: Any = 0, output_padding: int = 0, dilation: int = 1
+) -> int:
+    """Return the positions of an axis after a transposed convolution, which undoes the size of a convolution:
+    ``(size - 1)*stride - before - after + dilation*(kernel - 1) + 1 + output_padding``.
+
+    Parameters
+    ----------
+    size, kernel, stride, dilation : int
+        Positions of the input, taps of the window, steps between windows, steps between taps.
+    padding : int, (before, after), "valid" or "same"
+        Positions that are cut off at the ends; with "same", ``size * stride`` remain.
+    output_padding : int
+        Positions added at the end, less than the stride or the dilation: a convolution with a stride gives one size for
+        several, and this says which one is wanted.
+
+    Raises
+    ------
+    GeometryError
+        Nothing remains, or `output_padding` is too large.
+    DTypeError, ParameterError
+        An argument is not an integer; an unknown word.
+
+    Source
+    ------
+    Dumoulin and Visin, A guide to convolution arithmetic for deep learning, arXiv 1603.07285, relationship 14.
+
+    Examples
+    --------
+    >>> transposed_size(13, 4, stride=2, padding=1)
+    26
+    >>> output_size(5, 3, 2), output_size(6, 3, 2, rounding="floor")
+    (2, 2)
+    >>> transposed_size(2, 3, 2), transposed_size(2, 3, 2, output_padding=1)
+    (5, 6)
+    """
+    return transposed((integer(size, "size"),), kernel, stride, padding, output_padding, dilation)[1][0]
+
+
+def transposed(
+    spatial: Sequence[int], kernel: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any
+) -> tuple[Window, tuple[int, ...]]:
+    """Return the window that a transposed convolution of a map of size `spatial` undoes, and the size of the result.
+
+    Raises
+    ------
+    GeometryError, DTypeError, ParameterError
+        As `transposed_size`.
+
+    Examples
+    --------
+    >>> window, size = transposed((13, 13), 4, 2, 1, 0, 1)
+    >>> size, window.output(size)
+    ((26, 26), (13, 13))
+    """
+    strides = per_axis(stride, len(spatial), "stride")
+    extra = per_axis(output_padding, len(spatial), "output_padding", least=0)
+    wide = [n * s for n, s in zip(spatial, strides, strict=True)]
+    window = Window.resolve(wide, kernel, strides, padding, dilation)
+    if isinstance(padding, str) and padding == "same":
+        sizes = wide
+    else:
+        axes = zip(spatial, strides, window.padding, window.extent, strict=True)
+        sizes = [(n - 1) * s - before - after + extent for n, s, (before, after), extent in axes]
+    for axis, (size, add) in enumerate(zip(sizes, extra, strict=True)):
+        if add and add >= max(window.stride[axis], window.dilation[axis]):
+            expected = f"less than the stride ({window.stride[axis]}) or the dilation ({window.dilation[axis]})"
+            raise GeometryError(explain(f"output_padding[{axis}]", expected=expected, got=str(add)))
+        if size + add < 1:
+            got, why = f"{size + add} on axis {axis}", f"padding {window.padding[axis]} cuts off all there is"
+            raise GeometryError(explain("padding", expected="a result of 1 position or more", got=got, why=why))
+    return window, tuple(size + add for size, add in zip(sizes, extra, strict=True))
+
+
+@dataclass(frozen=True)
+class Blowup:
+    """What im2col's matrix costs in float32; `im2col_blowup` makes it.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Of the matrix: one row per window, one column per tap and channel.
+    nbytes : int
+        Bytes of the matrix.
+    x_nbytes : int
+        Bytes of the maps that it was made of.
+    factor : float
+        How many times the maps the matrix is. Without padding and stride it is nearly the number of taps.
+    """
+
+    rows: int
+    columns: int
+    nbytes: int
+    x_nbytes: int
+    factor: float
+
+    def __str__(self) -> str:
+        sizes = f"{_in_bytes(self.nbytes)}, {self.factor:.3g} times the {_in_bytes(self.x_nbytes)} of x"
+        return f"im2col: {self.rows:,} rows x {self.columns:,} columns = {sizes} (float32)"
+
+
+def im2col_blowup(
+    x_shape: Sequence[int], kernel: PerAxis, *, stride: PerAxis = 1, padding: Padding = 0, dilation: PerAxis = 1
+) -> Blowup:
+    """Return how much memory `im2col` would need, without doing it.
+
+    Parameters
+    ----------
+    x_shape : (N, C, *spatial), or (C, *spatial) where `kernel` has one entry per axis
+        Shape of the maps.
+    kernel, stride, padding, dilation
+        As in `im2col`.
+
+    Returns
+    -------
+    Blowup
+
+    Raises
+    ------
+    ShapeError, GeometryError, DTypeError, ParameterError
+        `x_shape` is not that of maps; the kernel does not fit.
+
+    Examples
+    --------
+    >>> print(im2col_blowup((100, 64, 56, 56), 3, padding=1))
+    im2col: 313,600 rows x 576 columns = 722.5 MB, 9 times the 80.3 MB of x (float32)
+    """
+    shape, axes = tuple(x_shape), kernel_axes(kernel)
+    if axes is not None and len(shape) == axes + 1:
+        shape = (1, *shape)
+    if len(shape) not in (3, 4, 5) or (axes is not None and len(shape) != axes + 2):
+        expected = "x_shape (N, C, *spatial)" + (f" with {axes} spatial axes" if axes else "")
+        raise ShapeError(explain("im2col_blowup", expected=expected, got=str(tuple(x_shape))))
+    n, c = integer(shape[0], "x_shape[0]", least=0), integer(shape[1], "x_shape[1]")
+    window = Window.resolve(shape[2:], kernel, stride, padding, dilation)
+    windows, columns, x = volume(window.output(shape[2:])), c * volume(window.kernel), c * volume(shape[2:])
+    return Blowup(n * windows, columns, 4 * n * windows * columns, 4 * n * x, windows * columns / x)
+
+
 def check_window(kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> None:
     """Refuse what fits no map at all (stride 0, a negative padding), before any map is known.
 
@@ -266,7 +456,7 @@ def check_window(kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any =
     foveal.errors.GeometryError: stride: expected a positive integer, got 0. Use stride=1 to visit every position.
     """
     named = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-    lengths = [len(tuple(v)) for v in named.values() if isinstance(v, Iterable) and not isinstance(v, str)]
+    lengths = [len(tuple(v)) for v in named.values() if _is_sequence(v)]
     axes = lengths[0] if lengths else 1
     for name in ("kernel", "stride", "dilation"):
         per_axis(named[name], axes, name)
@@ -284,17 +474,21 @@ def check_rounding(rounding: Any) -> str:
     return _word(rounding, "rounding", ROUNDINGS)
 
 
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "shape", None) != ()
+
+
 def _pairs(padding: Any, axes: int) -> tuple[Pair, ...]:
-    if not isinstance(padding, Iterable) or getattr(padding, "shape", None) == ():
+    if not _is_sequence(padding):
         value = integer(padding, "padding", least=0)
         return ((value, value),) * axes
     entries = tuple(padding)
-    if axes == 1 and len(entries) == 2 and not any(isinstance(entry, Iterable) for entry in entries):
+    if axes == 1 and len(entries) == 2 and not any(_is_sequence(entry) for entry in entries):
         entries = (entries,)
     _same_length(entries, padding, axes, "padding")
     result = []
     for i, entry in enumerate(entries):
-        pair = tuple(entry) if isinstance(entry, Iterable) and not isinstance(entry, str) else (entry, entry)
+        pair = tuple(entry) if _is_sequence(entry) else (entry, entry)
         _same_length(pair, entry, 2, f"padding[{i}]", what="(before, after)")
         before, after = (integer(value, f"padding[{i}]", least=0) for value in pair)
         result.append((before, after))
@@ -305,6 +499,13 @@ def _same_length(entries: tuple[Any, ...], given: Any, length: int, name: str, w
     if len(entries) != length:
         what = what or (f"one integer, or one for each of the {length} axes" if length > 1 else "one integer")
         raise GeometryError(explain(name, expected=what, got=repr(given), why=f"it has {len(entries)} entries"))
+
+
+def _in_bytes(n: int) -> str:
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n >= size:
+            return f"{n / size:,.1f} {unit}"
+    return f"{n} bytes"
 
 
 def _word(value: Any, name: str, known: Sequence[str]) -> str:

@@ -140,7 +140,7 @@ VIEWS = {
     "read-only": frozen,
     "big-endian": lambda a: a.astype(">f4"),
     "half": lambda a: a.astype(np.float16),
-    "channels-last": lambda a: np.ascontiguousarray(np.moveaxis(a, 1, -1)).transpose(0, 3, 1, 2) if a.ndim == 4 else a,
+    "channels-last": lambda a: np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1) if a.ndim == 4 else a,
     "lists": lambda a: a.tolist(),
 }
 
@@ -209,7 +209,11 @@ def test_the_result_has_memory_of_its_own():
 BAD = [
     ("correlate", (X, W[:, :2]), {}),
     ("correlate", (X, W, B[:3]), {}),
-    ("correlate", (X[0], W), {}),
+    ("correlate", (X[0, 0], W), {}),
+    ("correlate", (X[None], W), {}),
+    ("correlate", (X[:, :0], W), {}),
+    ("correlate", (X, W[:0]), {}),
+    ("correlate", (X, W), {"padding": 2**40}),
     ("correlate", (X, np.zeros((4, 3, 20, 20), np.float32)), {}),
     ("correlate", (X, W), {"stride": 0}),
     ("correlate", (X, W), {"groups": 2}),
@@ -222,7 +226,8 @@ BAD = [
     ("correlate_grad", (X, W, np.zeros((2, 4, 7, 6), np.float32)), {}),
     ("correlate_grad", (X, W[:, :2], np.zeros((2, 4, 7, 7), np.float32)), {}),
     ("max_pool", (X, 20), {}),
-    ("avg_pool", (X[0], 2), {}),
+    ("avg_pool", (X[0, 0], 2), {}),
+    ("avg_pool", (X[0, 0], (2, 2, 2)), {}),
 ]
 
 
@@ -243,31 +248,89 @@ def test_rounding(rounding):
     assert_close_to_reference(y, reference.correlate(X, W, B, **options), size, W[0].size + 2)
 
 
-def test_the_other_operations_keep_the_type_and_equal_the_reference():
-    """Everything without a kernel of its own: float32 in, the reference's value rounded once, float32 out."""
+def calls():
+    """Return arguments for every operation, float32: the name, positional ones, keywords."""
     rng = np.random.default_rng(6)
     scores, t = rng.standard_normal((5, 4)).astype(np.float32), np.array([0, 3, 1, 1, 2])
-    x, w, b = (rng.standard_normal(s).astype(np.float32) for s in ((5, 6), (6, 4), (4,)))
+    x, w, b, c, one = (rng.standard_normal(s).astype(np.float32) for s in ((5, 6), (6, 4), (4,), (3,), (2, 3, 1, 1)))
+    variance = np.abs(c) + 1
     _, indices = reference.max_pool(X, 2, return_indices=True)
-    pooled = rng.standard_normal(indices.shape).astype(np.float32)
-    calls = {
-        "affine": (x, w, b), "affine_grad": (x, w, scores), "relu": (X,), "relu_grad": (X, X), "sigmoid": (X,),
-        "sigmoid_grad": (X, X), "softmax": (scores,), "cross_entropy": (scores, t), "cross_entropy_grad": (scores, t),
-        "im2col": (X, (3, 2)), "max_pool": (X, 2), "max_pool_grad": (pooled, indices, X.shape), "avg_pool": (X, 2),
-        "avg_pool_grad": (pooled, X.shape, 2), "col2im": (reference.im2col(X, 3).astype(np.float32), X.shape, 3),
+    _, whole = reference.global_max_pool(X, return_indices=True)
+    pooled, wide = (rng.standard_normal(s).astype(np.float32) for s in (indices.shape, (2, 2, 11, 9)))
+    filters = W[:3].reshape(3, 3, 3, 2)
+    table = {
+        "affine": (x, w, b), "affine_grad": (x, w, scores), "avg_pool": (X, 2), "avg_pool_grad": (pooled, X.shape, 2),
+        "batch_norm": (X, c, c), "batch_norm_grad": (X, c, X), "batch_statistics": (X,),
+        "col2im": (reference.im2col(X, 3).astype(np.float32), X.shape, 3), "conv_transpose": (X, filters[:, :2]),
+        "conv_transpose_grad": (X, filters[:, :2], wide), "cross_entropy": (scores, t),
+        "cross_entropy_grad": (scores, t), "dropout": (X,), "dropout_grad": (X,), "dropout_mask": (X.shape, 0.5),
+        "fold_batch_norm": (filters, c, c, c, c, variance), "global_avg_pool": (X,),
+        "global_avg_pool_grad": (one, X.shape), "global_max_pool": (X,), "global_max_pool_grad": (one, whole, X.shape),
+        "im2col": (X, (3, 2)), "leaky_relu": (X,), "leaky_relu_grad": (X, X), "local_response_norm": (X,),
+        "local_response_norm_grad": (X, X), "log_softmax": (scores,), "log_softmax_grad": (scores, scores),
+        "max_pool": (X, 2), "max_pool_grad": (pooled, indices, X.shape), "max_unpool": (pooled, indices, X.shape),
+        "max_unpool_grad": (X, indices), "relu": (X,), "relu_grad": (X, X), "scaled_tanh": (X,),
+        "scaled_tanh_grad": (X, X), "sigmoid": (X,), "sigmoid_grad": (X, X), "softmax": (scores,),
+        "softmax_grad": (scores, scores), "subsample": (X, c, c), "subsample_grad": (X, c, pooled),
+        "sum_of_squares": (scores, scores + 1), "sum_of_squares_grad": (scores, scores + 1), "tanh": (X,),
+        "tanh_grad": (X, X),
     }  # fmt: skip
-    assert set(calls) | {"correlate", "convolve", "correlate_grad"} == set(ops.__all__)
-    for name, args in calls.items():
-        found, expected = getattr(ops, name)(*args), getattr(reference, name)(*args)
-        if not isinstance(expected, tuple):
-            found, expected = (found,), (expected,)
-        for ours, theirs in zip(found, expected, strict=True):
-            if isinstance(theirs, float):
-                assert ours == theirs, name
-                continue
-            assert ours.dtype == np.float32, name
-            np.testing.assert_array_equal(ours, theirs.astype(np.float32), name)
+    keywords = {"dropout": {"seed": 3}, "dropout_grad": {"seed": 3}, "dropout_mask": {"seed": 3}}
+    return {name: (args, keywords.get(name, {})) for name, args in table.items()}
+
+
+CALLS = calls()
+
+
+def test_every_operation_is_called_here():
+    assert set(CALLS) | {"correlate", "convolve", "correlate_grad"} == set(ops.__all__)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_other_operations_keep_the_type_and_are_near_the_reference(name):
+    """float32 in, float32 out. What has a kernel has a test of its own, with a bound that its roundings give."""
+    args, keywords = CALLS[name]
+    found, expected = getattr(ops, name)(*args, **keywords), getattr(reference, name)(*args, **keywords)
+    if not isinstance(expected, tuple):
+        found, expected = (found,), (expected,)
+    for ours, theirs in zip(found, expected, strict=True):
+        if isinstance(theirs, float):
+            assert ours == pytest.approx(theirs, rel=1e-5)
+            continue
+        assert ours.dtype == (np.float32 if theirs.dtype == np.float64 else theirs.dtype)
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+
+
+def viewed(array, kind):
+    if not isinstance(array, np.ndarray):
+        return array
+    if kind == "lists" or array.dtype.kind == "f":
+        return VIEWS[kind](array)
+    return array.astype(">i8") if kind == "big-endian" else array
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+@pytest.mark.parametrize("name", CALLS)
+def test_every_operation_takes_arrays_of_every_kind(name, kind):
+    args, keywords = CALLS[name]
+    given = [viewed(a, kind) for a in args]
+    before = [np.copy(a) for a in given]
+    found, expected = getattr(ops, name)(*given, **keywords), getattr(reference, name)(*given, **keywords)
+    if not isinstance(expected, tuple):
+        found, expected = (found,), (expected,)
+    for ours, theirs in zip(found, expected, strict=True):
+        if isinstance(theirs, np.ndarray) and theirs.dtype.kind == "f":
+            assert ours.dtype == (np.float64 if kind == "lists" else np.float32)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+    for now, then in zip(given, before, strict=True):
+        np.testing.assert_array_equal(now, then, "arguments are not changed")
+
+
+def test_indices_keep_their_type():
     y, found = ops.max_pool(X, 2, return_indices=True)
+    expected, indices = reference.max_pool(X, 2, return_indices=True)
     assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(found, indices)
     assert found.dtype == np.int64

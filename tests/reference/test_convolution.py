@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 
 from foveal.reference import convolve, correlate, correlate_grad
-from tests.support.geometries import Case, cases
+from tests.reference.geometries import cases
+from tests.support.geometries import Case
 from tests.support.oracles import assert_adjoint, assert_close_to_reference, assert_gradient, require
 from tests.support.runtime import onnx_node, onnx_window
 
@@ -22,18 +23,18 @@ def grad_arrays(case: Case):
 def loops(case: Case):
     """The formula of the docstring, one number at a time."""
     x, w, b = case.arrays()
-    (_, c, h, width), (k, part, r, s) = x.shape, w.shape
-    (sh, sw), (dh, dw), ((top, _), (left, _)) = case.stride, case.dilation, case.padding
+    (channels, *spatial), (filters, part, *kernel) = x.shape[1:], w.shape
     y = correlate(x, w, b, **case.options)
     result = np.zeros_like(y)
-    for i, f, p, q in np.ndindex(*y.shape):
-        total = b[f]
-        for ch, u, v in np.ndindex(part, r, s):
-            channel = ch + f // (k // case.groups) * (c // case.groups)
-            row, column = p * sh + u * dh - top, q * sw + v * dw - left
-            if 0 <= row < h and 0 <= column < width:
-                total += x[i, channel, row, column] * w[f, ch, u, v]
-        result[i, f, p, q] = total
+    for i, k, *place in np.ndindex(*y.shape):
+        total = b[k]
+        for c, *tap in np.ndindex(part, *kernel):
+            axes = zip(place, case.stride, tap, case.dilation, case.padding, strict=True)
+            read = tuple(p * s + r * d - before for p, s, r, d, (before, _) in axes)
+            if all(0 <= at < n for at, n in zip(read, spatial, strict=True)):
+                channel = c + k // (filters // case.groups) * (channels // case.groups)
+                total += x[i, channel, *read] * w[k, c, *tap]
+        result[i, k, *place] = total
     return y, result
 
 
@@ -60,7 +61,8 @@ def test_values_and_gradients_agree_with_pytorch(case):
     x, w, b, y, dy = grad_arrays(case)
     tx, tw, tb = (torch.tensor(a, requires_grad=True) for a in (x, w, b))
     padding = [before for before, _ in case.padding]
-    ty = torch.nn.functional.conv2d(tx, tw, tb, case.stride, padding, case.dilation, case.groups)
+    convolution = getattr(torch.nn.functional, f"conv{len(padding)}d")
+    ty = convolution(tx, tw, tb, case.stride, padding, case.dilation, case.groups)
     ty.backward(torch.tensor(dy))
     np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-12, atol=1e-12)
     for ours, theirs in zip(correlate_grad(x, w, dy, **case.options), (tx, tw, tb), strict=True):
@@ -77,16 +79,78 @@ def test_values_agree_with_onnxruntime(case):
     assert_close_to_reference(y, correlate(x, w, b, **case.options), magnitude, n)
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (1, 5)])
-def test_values_agree_with_scipy(shape):
+def mode_padding(mode, kernel):
+    """What the docstring of `correlate` says about SciPy's modes."""
+    full = [(r - 1, r - 1) for r in kernel]
+    return {"valid": 0, "full": full, "same": [(r // 2, (r - 1) // 2) for r in kernel]}[mode]
+
+
+@pytest.mark.parametrize("mode", ["valid", "full", "same"])
+@pytest.mark.parametrize("kernel", [(3,), (4,), (3, 3), (2, 4), (1, 5), (2, 3, 4), (3, 1, 2)])
+def test_values_agree_with_the_calls_of_scipy_and_numpy_that_the_docstrings_name(kernel, mode):
     signal = require("scipy.signal")
     rng = np.random.default_rng(3)
-    x, w = rng.standard_normal((7, 8)), rng.standard_normal(shape)
-    for mode, padding in (("valid", 0), ("full", [(n - 1, n - 1) for n in shape])):
-        ours = correlate(x[None, None], w[None, None], padding=padding)[0, 0]
-        np.testing.assert_allclose(ours, signal.correlate2d(x, w, mode), rtol=1e-12, atol=1e-12)
-        ours = convolve(x[None, None], w[None, None], padding=padding)[0, 0]
-        np.testing.assert_allclose(ours, signal.convolve2d(x, w, mode), rtol=1e-12, atol=1e-12)
+    spatial = [int(n) for n in rng.integers(5, 9, len(kernel))]
+    x, w = rng.standard_normal((2, 3, *spatial)), rng.standard_normal((4, 3, *kernel))
+    padding, close = mode_padding(mode, kernel), {"rtol": 1e-12, "atol": 1e-12}
+    correlated, convolved = correlate(x, w, padding=padding), convolve(x, w, padding=padding)
+    for n, k in np.ndindex(2, 4):
+        channels = [signal.correlate(x[n, c], w[k, c], mode) for c in range(3)]
+        np.testing.assert_allclose(correlated[n, k], sum(channels), **close)
+        if mode == "valid":
+            np.testing.assert_allclose(correlated[n, k], signal.correlate(x[n], w[k], mode="valid")[0], **close)
+        channels = [signal.convolve(x[n, c], w[k, c], mode) for c in range(3)]
+        np.testing.assert_allclose(convolved[n, k], sum(channels), **close)
+    grey, filters = x[:1, :1], w[:1, :1]
+    theirs = {1: (np.correlate, np.convolve), 2: (signal.correlate2d, signal.convolve2d)}.get(len(kernel), ())
+    for ours, other in zip((correlate, convolve), theirs, strict=False):
+        own = "same" if mode == "same" and other is signal.correlate2d else padding
+        y = ours(grey, filters, padding=own)[0, 0]
+        np.testing.assert_allclose(y, other(grey[0, 0], filters[0, 0], mode), **close)
+
+
+@random_cases
+@given(cases())
+def test_a_single_map_comes_back_without_n(case):
+    x, w, b = case.arrays()
+    for function in (correlate, convolve):
+        y = function(x[:1], w, b, **case.options)
+        np.testing.assert_array_equal(function(x[0], w, b, **case.options), y[0])
+    dy = np.random.default_rng(case.seed).standard_normal(y.shape)
+    dx, dw, db = correlate_grad(x[:1], w, dy, **case.options)
+    for ours, batch in zip(correlate_grad(x[0], w, dy[0], **case.options), (dx[0], dw, db), strict=True):
+        np.testing.assert_array_equal(ours, batch)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_convolution_is_commutative_and_correlation_is_not(axes):
+    """f*g = g*f, in full: each is the signal once and the kernel once."""
+    rng = np.random.default_rng(axes)
+    f, g = rng.standard_normal([5] * axes), rng.standard_normal([3] * axes)
+
+    def full(operation, x, w):
+        return operation(x[None], w[None, None], padding=[(n - 1, n - 1) for n in w.shape])[0]
+
+    np.testing.assert_allclose(full(convolve, f, g), full(convolve, g, f), rtol=1e-12, atol=1e-13)
+    assert not np.allclose(full(correlate, f, g), full(correlate, g, f))
+    flipped = np.flip(full(correlate, g, f))  # what is true of it: the other one, backwards
+    np.testing.assert_allclose(full(correlate, f, g), flipped, rtol=1e-12, atol=1e-13)
+
+
+def test_the_derivative_of_a_convolution_is_the_convolution_with_a_derivative():
+    """[f*g]' = f'*g = f*g' for differences of signals that are 0 outside: the difference is a convolution as well."""
+    rng = np.random.default_rng(0)
+    f, g = rng.standard_normal(9), rng.standard_normal(4)
+
+    def full(x, w):
+        return convolve(x[None], w[None, None], padding=((len(w) - 1, len(w) - 1),))[0]
+
+    def difference(x):
+        return np.diff(x, prepend=0, append=0)
+
+    np.testing.assert_allclose(difference(full(f, g)), full(f, difference(g)), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(difference(full(f, g)), full(difference(f), g), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(difference(f), full(f, np.array([1.0, -1.0])), rtol=1e-15)
 
 
 @random_cases
@@ -96,7 +160,7 @@ def test_gradients_are_adjoints(case):
     dx, dw, db = correlate_grad(x, w, dy, **case.options)
     assert_adjoint(lambda v: correlate(v, w, **case.options), lambda _: dx, x, dy)
     assert_adjoint(lambda v: correlate(x, v, **case.options), lambda _: dw, w, dy)
-    np.testing.assert_allclose(db, dy.sum(axis=(0, 2, 3)), rtol=1e-13)
+    np.testing.assert_allclose(db, dy.sum(axis=(0, *range(2, dy.ndim))), rtol=1e-12, atol=1e-13)
 
 
 @settings(random_cases, max_examples=20)
@@ -116,7 +180,7 @@ def test_gradients_agree_with_differences(case):
 @given(cases())
 def test_convolve_is_correlate_with_a_flipped_filter(case):
     x, w, b = case.arrays()
-    flipped = np.flip(w, axis=(2, 3))
+    flipped = np.flip(w, axis=range(2, w.ndim))
     np.testing.assert_array_equal(convolve(x, flipped, b, **case.options), correlate(x, w, b, **case.options))
 
 
@@ -161,7 +225,7 @@ def test_dilation_is_a_filter_with_zeros_between():
     np.testing.assert_allclose(correlate(x, w, dilation=(2, 3)), correlate(x, spread), rtol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8, np.int64, bool])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.longdouble, ">f4", ">i2", np.uint8, np.int64, bool])
 def test_every_real_dtype_is_computed_in_float64(dtype):
     x = np.arange(18).reshape(1, 2, 3, 3).astype(dtype)
     y = correlate(x, np.ones((1, 2, 2, 2), np.float32))

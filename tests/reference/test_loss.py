@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foveal.reference import cross_entropy, cross_entropy_grad, softmax
+from foveal.reference import cross_entropy, cross_entropy_grad, softmax, sum_of_squares, sum_of_squares_grad
 from tests.support.oracles import assert_gradient, require
 
 
@@ -57,3 +57,40 @@ def test_far_ends_are_finite():
     assert cross_entropy([[1e4, 0.0]], [1]) == 1e4
     np.testing.assert_array_equal(softmax([[1e4, -1e4]]), [[1, 0]])
     np.testing.assert_array_equal(cross_entropy_grad([[1e4, 0.0]], [1]), [[1, -1]])
+    assert cross_entropy([[0.0, -np.inf]], [0]) == 0  # what is not asked for may be impossible
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+@pytest.mark.parametrize("soft", [False, True])
+def test_label_smoothing_agrees_with_pytorch_and_differences(scores, smoothing, soft):
+    torch = require("torch")
+    t = softmax(np.random.default_rng(1).standard_normal(scores.shape)) if soft else T
+    ts = torch.tensor(scores, requires_grad=True)
+    loss = torch.nn.functional.cross_entropy(ts, torch.tensor(t), label_smoothing=smoothing)
+    loss.backward()
+    grad = cross_entropy_grad(scores, t, label_smoothing=smoothing)
+    assert cross_entropy(scores, t, label_smoothing=smoothing) == pytest.approx(loss.item(), rel=1e-13)
+    np.testing.assert_allclose(grad, ts.grad.numpy(), rtol=1e-11, atol=1e-15)
+    dy = np.array(1.7)
+    assert_gradient(lambda s: np.array(cross_entropy(s, t, label_smoothing=smoothing)), [scores], [dy * grad], dy)
+
+
+def test_sum_of_squares_by_hand_and_as_in_the_notes():
+    y, t = np.array([0.1, 0.05, 0.6, 0.0]), np.array([0, 0, 1, 0])
+    assert sum_of_squares(y[None], t[None]) == pytest.approx(0.5 * np.sum((y - t) ** 2), rel=1e-15)
+    assert sum_of_squares([[3.0], [1.0]], [[1.0], [1.0]]) == 1.0
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (2, 3, 4, 5)])
+def test_sum_of_squares_agrees_with_pytorch_and_differences(shape):
+    torch = require("torch")
+    rng = np.random.default_rng(2)
+    y, t = rng.standard_normal(shape), rng.standard_normal(shape)
+    ty = torch.tensor(y, requires_grad=True)
+    loss = torch.nn.functional.mse_loss(ty, torch.tensor(t), reduction="sum") / 2 / len(y)
+    loss.backward()
+    grad = sum_of_squares_grad(y, t)
+    assert sum_of_squares(y, t) == pytest.approx(loss.item(), rel=1e-13)
+    np.testing.assert_allclose(grad, ty.grad.numpy(), rtol=1e-12)
+    dy = np.array(1.7)
+    assert_gradient(lambda v: np.array(sum_of_squares(v, t)), [y], [dy * grad], dy, n=2 * y.size)

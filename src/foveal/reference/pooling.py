@@ -1,4 +1,4 @@
-"""Pooling and its gradients: the maximum or the mean of every window."""
+"""Pooling and its gradients: the maximum or the mean of every window, and max pooling undone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveal.errors import DTypeError, ShapeError, explain
-from foveal.geometry import Padding, PerAxis, Window
+from foveal.geometry import Padding, PerAxis, Window, kernel_axes, volume
 from foveal.reference import arguments
 from foveal.reference.im2col import overlap_add, windows
 
@@ -54,8 +54,8 @@ def max_pool(
 
     Parameters
     ----------
-    x : ndarray of shape (N, C, H, W)
-        Feature maps.
+    x : ndarray of shape (N, C, *spatial), or (C, *spatial) where `kernel` has one entry per axis
+        Feature maps: signals (L), images (H, W) or volumes (D, H, W).
     kernel, dilation : int or one per axis
         Taps of a window, and steps between them.
     stride : int or one per axis, optional
@@ -69,9 +69,9 @@ def max_pool(
 
     Returns
     -------
-    y : ndarray of shape (N, C, P, Q), float64
-    indices : ndarray of shape (N, C, P, Q), int64
-        ``h*W + w`` in the unpadded map; of equal maxima the first.
+    y : ndarray of shape (N, C, P, Q), float64; without N if x came without
+    indices : ndarray of the shape of y, int64
+        The place in the flattened unpadded map of a channel, ``h*W + w``; of equal maxima the first.
 
     Raises
     ------
@@ -86,36 +86,41 @@ def max_pool(
            [13., 15.]]), array([[ 5,  7],
            [13, 15]]))
     """
-    x = arguments.maps(x, "max_pool").astype(np.float64)
-    (n, c), (h, w) = x.shape[:2], x.shape[2:]
+    x, single = arguments.batch(x, "max_pool", kernel_axes(kernel))
+    (n, c), spatial = x.shape[:2], x.shape[2:]
     window = arguments.pooling(
-        (h, w), kernel, stride=stride, padding=padding, dilation=dilation, rounding=rounding
-    ).fitted((h, w), rounding)
-    p, q = window.output((h, w))
-    taps = windows(x, window, fill=-np.inf).reshape(n, c, -1, p, q)
-    places = windows(np.arange(h * w, dtype=np.float64).reshape(1, 1, h, w), window, fill=-1.0).reshape(-1, p, q)
-    best = taps.argmax(axis=2)  # of equal values the first, and taps lie in the order of the map
+        spatial, kernel, stride=stride, padding=padding, dilation=dilation, rounding=rounding
+    ).fitted(spatial, rounding)
+    count, out = volume(window.kernel), window.output(spatial)
+    numbers = np.arange(volume(spatial), dtype=np.float64).reshape(1, 1, *spatial)
+    places = windows(numbers, window, fill=-1.0).reshape(1, 1, count, *out)
+    taps = windows(x.astype(np.float64), window, fill=-np.inf).reshape(n, c, count, *out)
+    best = taps.argmax(axis=2, keepdims=True)  # of equal values the first, and taps lie in the order of the map
     # Padding can come first where all is -inf: then the first tap inside the map is the maximum.
-    padding_won = np.take_along_axis(places[None, None], best[:, :, None], axis=2)[:, :, 0] < 0
-    best = np.where(padding_won, (places >= 0).argmax(axis=0), best)[:, :, None]
+    padding_won = np.take_along_axis(places, best, axis=2) < 0
+    best = np.where(padding_won, (places >= 0).argmax(axis=2, keepdims=True), best)
     y = np.take_along_axis(taps, best, axis=2)[:, :, 0]
-    indices = np.take_along_axis(places[None, None], best, axis=2)[:, :, 0].astype(np.int64)
+    indices = np.take_along_axis(places, best, axis=2)[:, :, 0].astype(np.int64)
+    if single:
+        y, indices = y[0], indices[0]
     return (y, indices) if return_indices else y
 
 
-def max_pool_grad(dy: ArrayLike, indices: ArrayLike, x_shape: tuple[int, ...]) -> F64:
+def max_pool_grad(dy: ArrayLike, indices: ArrayLike, x_shape: tuple[int, ...], *, axes: int | None = None) -> F64:
     """Return dx of `max_pool`: each dy goes to the place of its maximum, ``dx[n, c, indices] += dy``.
 
     Parameters
     ----------
-    dy, indices : ndarrays of shape (N, C, P, Q)
+    dy, indices : ndarrays of the shape of y
         The gradient of y, and the indices that `max_pool` returned.
-    x_shape : (N, C, H, W)
+    x_shape : (N, C, *spatial), or (C, *spatial) where `axes` is given
         Shape of the result.
+    axes : int, optional
+        How many axes a map has. Only for a single map without N: (3, 8, 8) could be 3 signals of 8 channels as well.
 
     Returns
     -------
-    dx : ndarray of shape (N, C, H, W), float64
+    dx : ndarray of shape `x_shape`, float64
 
     Raises
     ------
@@ -129,17 +134,78 @@ def max_pool_grad(dy: ArrayLike, indices: ArrayLike, x_shape: tuple[int, ...]) -
     >>> max_pool_grad([[[[1.0, 2.0]]]], [[[[1, 1]]]], (1, 1, 1, 3))[0, 0]
     array([[0., 3., 0.]])
     """
-    dy = arguments.maps(dy, "max_pool_grad", "dy").astype(np.float64)
-    indices = arguments.same_shape(indices, dy.shape, "max_pool_grad", "indices", "one index for each number of dy")
-    if indices.dtype.kind not in "iu":
-        raise DTypeError(explain("max_pool_grad", expected="integer indices", got=f"dtype {indices.dtype}"))
-    n, c, h, w = _x_shape(x_shape, dy.shape, "max_pool_grad")
-    if indices.size and not (indices.min() >= 0 and indices.max() < h * w):
-        expected, got = f"indices from 0 to {h * w - 1}", f"{indices.min()} .. {indices.max()}"
-        raise ShapeError(explain("max_pool_grad", expected=expected, got=got, why=f"the map has {h} x {w} positions"))
-    dx = np.zeros((n * c, h * w))
-    np.add.at(dx, (np.arange(n * c)[:, None], indices.reshape(n * c, -1)), dy.reshape(n * c, -1))
-    return dx.reshape(n, c, h, w)
+    dy, indices, shape, single = _placed(dy, indices, x_shape, axes, "max_pool_grad", "dy")
+    dx = np.zeros((shape[0] * shape[1], volume(shape[2:])))
+    np.add.at(dx, (np.arange(len(dx))[:, None], indices), dy)
+    return dx.reshape(shape[1:] if single else shape)
+
+
+def max_unpool(y: ArrayLike, indices: ArrayLike, x_shape: tuple[int, ...], *, axes: int | None = None) -> F64:
+    """Put maxima back where they came from: ``x[n, c, indices] = y``, and 0 everywhere else.
+
+    Where windows overlap and share a maximum, both write the same number. Of different numbers for one place the last
+    is kept.
+
+    Parameters
+    ----------
+    y, indices : ndarrays of one shape
+        The maxima and their places, as `max_pool` returns them.
+    x_shape, axes
+        As in `max_pool_grad`.
+
+    Returns
+    -------
+    x : ndarray of shape `x_shape`, float64
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As `max_pool_grad`.
+
+    Source
+    ------
+    Zeiler and Fergus, Visualizing and understanding convolutional networks, ECCV 2014, section 2.1.
+
+    Examples
+    --------
+    >>> y, indices = max_pool([[[1.0, 5.0, 7.0, 2.0]]], 2, return_indices=True)
+    >>> max_unpool(y, indices, (1, 1, 4))
+    array([[[0., 5., 7., 0.]]])
+    """
+    y, indices, shape, single = _placed(y, indices, x_shape, axes, "max_unpool", "y")
+    x = np.zeros((shape[0] * shape[1], volume(shape[2:])))
+    np.put_along_axis(x, indices, y, axis=1)
+    return x.reshape(shape[1:] if single else shape)
+
+
+def max_unpool_grad(dx: ArrayLike, indices: ArrayLike, *, axes: int | None = None) -> F64:
+    """Return dy of `max_unpool`, whose result is x: what stands in dx at the indices, ``dy = dx[n, c, indices]``.
+
+    Parameters
+    ----------
+    dx : ndarray of shape (N, C, *spatial), or (C, *spatial) where `axes` is given
+        Gradient of x.
+    indices, axes
+        As in `max_unpool`.
+
+    Returns
+    -------
+    dy : ndarray of the shape of indices, float64
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As `max_unpool`.
+
+    Examples
+    --------
+    >>> max_unpool_grad([[[1.0, 2.0, 3.0, 4.0]]], [[[1, 2]]])
+    array([[[2., 3.]]])
+    """
+    dx = arguments.real(dx, "max_unpool_grad", "dx").astype(np.float64)
+    shape = np.shape(indices)
+    _, places, (n, c, *spatial), _ = _placed(np.zeros(shape), indices, dx.shape, axes, "max_unpool_grad", "indices")
+    return np.take_along_axis(dx.reshape(n * c, volume(spatial)), places, axis=1).reshape(shape)
 
 
 def avg_pool(
@@ -155,9 +221,7 @@ def avg_pool(
 
     Parameters
     ----------
-    x : ndarray of shape (N, C, H, W)
-        Feature maps.
-    kernel, stride, padding, rounding
+    x, kernel, stride, padding, rounding
         As in `max_pool`.
     count_padding : bool
         Whether ``count`` counts the padding, as zeros, or only what lies in the map. What "ceil" lets hang over the end
@@ -165,7 +229,7 @@ def avg_pool(
 
     Returns
     -------
-    y : ndarray of shape (N, C, P, Q), float64
+    y : ndarray of shape (N, C, P, Q), float64; without N if x came without
 
     Raises
     ------
@@ -178,11 +242,12 @@ def avg_pool(
     array([[ 2.5,  4.5],
            [10.5, 12.5]])
     """
-    x = arguments.maps(x, "avg_pool").astype(np.float64)
-    window = arguments.pooling(x.shape[2:], kernel, stride=stride, padding=padding, rounding=rounding)
-    count = _counts(window, x.shape[2:], rounding, count_padding)
-    y: F64 = windows(x, window.fitted(x.shape[2:], rounding)).sum(axis=(2, 3)) / count
-    return y
+    x, single = arguments.batch(x, "avg_pool", kernel_axes(kernel))
+    spatial = x.shape[2:]
+    window = arguments.pooling(spatial, kernel, stride=stride, padding=padding, rounding=rounding)
+    taps = windows(x.astype(np.float64), window.fitted(spatial, rounding))
+    y: F64 = taps.sum(axis=tuple(range(2, x.ndim))) / _counts(window, spatial, rounding, count_padding)
+    return y[0] if single else y
 
 
 def avg_pool_grad(
@@ -199,16 +264,16 @@ def avg_pool_grad(
 
     Parameters
     ----------
-    dy : ndarray of shape (N, C, P, Q)
+    dy : ndarray of the shape of y
         Gradient of y.
-    x_shape : (N, C, H, W)
+    x_shape : (N, C, *spatial), or (C, *spatial) where `kernel` has one entry per axis
         Shape of the result.
     kernel, stride, padding, rounding, count_padding
         As in `avg_pool`.
 
     Returns
     -------
-    dx : ndarray of shape (N, C, H, W), float64
+    dx : ndarray of shape `x_shape`, float64
 
     Raises
     ------
@@ -221,14 +286,15 @@ def avg_pool_grad(
     array([[1., 1., 2., 2.],
            [1., 1., 2., 2.]])
     """
-    dy = arguments.maps(dy, "avg_pool_grad", "dy").astype(np.float64)
-    n, c, h, w = _x_shape(x_shape, dy.shape, "avg_pool_grad")
-    window = arguments.pooling((h, w), kernel, stride=stride, padding=padding, rounding=rounding)
-    y_shape = (n, c, *window.output((h, w), rounding))
-    dy = arguments.same_shape(dy, y_shape, "avg_pool_grad", why="dy has the shape of y")
-    shares = dy / _counts(window, (h, w), rounding, count_padding)
-    taps = np.broadcast_to(shares[:, :, None, None], (n, c, *window.kernel, *y_shape[2:]))
-    return overlap_add(taps, (h, w), window.fitted((h, w), rounding))
+    (n, c, *sizes), single = arguments.map_shape(x_shape, "avg_pool_grad", kernel_axes(kernel))
+    spatial = tuple(sizes)
+    window = arguments.pooling(spatial, kernel, stride=stride, padding=padding, rounding=rounding)
+    out = window.output(spatial, rounding)
+    dy = arguments.gradient(dy, (n, c, *out), "avg_pool_grad", single).astype(np.float64)
+    shares = (dy / _counts(window, spatial, rounding, count_padding)).reshape(n, c, *(1,) * len(spatial), *out)
+    taps = np.broadcast_to(shares, (n, c, *window.kernel, *out))
+    dx = overlap_add(taps, spatial, window.fitted(spatial, rounding))
+    return dx[0] if single else dx
 
 
 def _counts(window: Window, spatial: tuple[int, ...], rounding: str, count_padding: bool) -> F64:
@@ -237,13 +303,27 @@ def _counts(window: Window, spatial: tuple[int, ...], rounding: str, count_paddi
     counted = np.pad(np.ones(spatial), window.padding, constant_values=float(count_padding))
     over = tuple((0, f[1] - w[1]) for f, w in zip(fitted.padding, window.padding, strict=True))
     taps = windows(counted[None, None], Window(window.kernel, window.stride, over, window.dilation))
-    counts: F64 = taps.sum(axis=(0, 1, 2, 3))
+    counts: F64 = taps.sum(axis=tuple(range(2 + len(spatial))))
     return counts
 
 
-def _x_shape(x_shape: tuple[int, ...], dy_shape: tuple[int, ...], where: str) -> tuple[int, int, int, int]:
-    if len(x_shape) != 4 or tuple(x_shape[:2]) != dy_shape[:2]:
-        expected = f"x_shape ({dy_shape[0]}, {dy_shape[1]}, H, W)"
-        raise ShapeError(explain(where, expected=expected, got=str(tuple(x_shape)), why=f"dy has shape {dy_shape}"))
-    n, c, h, w = x_shape
-    return n, c, h, w
+def _placed(
+    values: ArrayLike, indices: ArrayLike, x_shape: tuple[int, ...], axes: int | None, where: str, name: str
+) -> tuple[F64, I64, tuple[int, ...], bool]:
+    """Check values and their places; return both as (N*C, P*Q), x's shape with N, and whether it came without."""
+    shape, single = arguments.map_shape(x_shape, where, axes)
+    values = arguments.real(values, where, name).astype(np.float64)
+    given = (1, *values.shape) if single else values.shape
+    if len(given) != len(shape) or given[:2] != shape[:2]:
+        expected = f"{name} of {shape[0]} x {shape[1]} maps of {len(shape) - 2} axes"
+        raise ShapeError(explain(where, expected=expected, got=str(values.shape), why=f"x has shape {tuple(x_shape)}"))
+    places = arguments.same_shape(indices, values.shape, where, "indices", f"one index for each number of {name}")
+    if places.dtype.kind not in "iu":
+        raise DTypeError(explain(where, expected="integer indices", got=f"dtype {places.dtype}"))
+    size = volume(shape[2:])
+    if places.size and not (places.min() >= 0 and places.max() < size):
+        expected, got = f"indices from 0 to {size - 1}", f"{places.min()} .. {places.max()}"
+        why = f"the map has {' x '.join(map(str, shape[2:]))} positions"
+        raise ShapeError(explain(where, expected=expected, got=got, why=why))
+    flat = shape[0] * shape[1], volume(given[2:])
+    return values.reshape(flat), places.astype(np.int64).reshape(flat), shape, single
