@@ -344,10 +344,15 @@ class Correlation:
                  clear=int(not disjoint))
         ]  # fmt: skip
 
-    def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
-        """Return the steps of dx, correlate(dy, flipped and transposed w): one dense problem for each phase."""
+    def input_gradient(
+        self, name: str, dy: Map, w: NDArray[Any], dx: Map, bias: NDArray[Any] | None = None, floor: float = NONE
+    ) -> list[Step]:
+        """Return the steps of dx, correlate(dy, flipped and transposed w): one dense problem for each phase.
+
+        bias : C numbers that are added, where this is a transposed convolution and not a gradient; floor likewise
+        """
         if row := self._in_rows(WHOLE, dy, dx):
-            return row.input_gradient(name, dy.in_rows(row.shape[2]), w, dx.in_rows(row.shape[2]))
+            return row.input_gradient(name, dy.in_rows(row.shape[2]), w, dx.in_rows(row.shape[2]), bias, floor)
         C, K = self.C // self.groups, self.K // self.groups
         inverse = np.empty(self.K * C * math.prod(self.window.kernel), np.int64)  # where (k, c, r, s) is packed
         inverse[self.weight_index[self.weight_index >= 0]] = np.flatnonzero(self.weight_index >= 0)
@@ -374,15 +379,16 @@ class Correlation:
             for g in range(self.groups):
                 none = np.full((1, 1, C), -1, np.int64)
                 index = cut.pack(np.stack([m[g] for m in met]).reshape(len(starts), run, C) if met else none)
-                packed, zero = zeros(cut.size), zeros(cut.padded)
+                packed, start = zeros(cut.size), zeros(cut.padded)
                 macs = dy.n * math.prod(counts) * len(starts) * run * C
                 y = dx.address + 4 * (sum(p.first * s for p, s in zip(phases, to, strict=True)) + g * C)
                 steps += [
                     step(name, gather, x=w, index=index, y=packed, size=cut.size, keep=(w,)),
+                    *([] if bias is None else [step(name, gather, x=bias, index=g * C + np.arange(C), y=start, size=C)]),
                     step(name, loops.convolution_forward, tile=str(cut.tile), macs=macs, keep=(dy, dx),
                          x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
-                         bias=zero, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
-                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, floor=NONE,
+                         bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
+                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, floor=floor,
                          **cut.arguments()),
                 ]  # fmt: skip
         return steps

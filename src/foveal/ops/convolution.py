@@ -1,22 +1,47 @@
-"""Convolution and its gradients on the register tile: check, lay out channels-last, run, lay out as the notes do."""
+"""Convolution, its transpose and their gradients on the register tile: check, lay out, run, lay out as the notes do.
+
+One program does it all: it packs the filters, brings x into channels-last memory, convolves, and writes the result in
+the users' order.
+"""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveal import reference
+from foveal.errors import DataError, explain
 from foveal.geometry import Padding, PerAxis, Window
-from foveal.ops.referred import float_type
+from foveal.ops import fourier
+from foveal.ops.method import check_method, choose
+from foveal.ops.referred import float_type, referred
 from foveal.reference import arguments
+from foveal.reference.convolution import filtered, per_channel
+from foveal.reference.im2col import windows
 
 if TYPE_CHECKING:
     from foveal.kernels.convolution_steps import Correlation
+    from foveal.kernels.steps import Step
 
 Array = NDArray[Any]
+_METHOD = """    method : {"auto", "direct", "im2col", "fft"}
+        The algorithm: sums in registers; one product with the matrix of all windows; Fourier transforms of blocks.
+        `choose_method` says what "auto" takes, and why.
+"""
+
+
+def _with_method(formula: Callable[..., Any]) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    """Give a function the docstring of its formula, with the argument that only the fast one has."""
+
+    def describe(function: Callable[..., Array]) -> Callable[..., Array]:
+        function.__doc__ = (formula.__doc__ or "").replace("\n    Returns\n", _METHOD + "\n    Returns\n", 1)
+        return function
+
+    return describe
 
 
 @functools.lru_cache(maxsize=64)
@@ -27,62 +52,90 @@ def _geometry(shape: tuple[int, ...], K: int, window: Window, groups: int, isa: 
     return Correlation(shape, K, window, groups, host())
 
 
-class _Run:
-    """One call: the geometry, and its operands in the kernels' layout."""
+class _Tile:
+    """One call: what `Correlation` asks for, made of the users' arrays, and its results in their layout."""
 
-    def __init__(self, x: Array, w: Array, window: Window, groups: int) -> None:
-        from foveal.kernels.buffers import Map
+    def __init__(self, shape: tuple[int, ...], w: Array, window: Window, groups: int) -> None:
         from foveal.kernels.isa import host
 
-        self.geometry = _geometry(x.shape[1:], len(w), window, groups, host().name)
-        self.x = Map(len(x), x.shape[1:], self.geometry.x_border)
-        self.x.view[...] = x
-        self.w = self._packed(w, self.geometry.weight_index)
+        self.geometry = _geometry(shape, len(w), window, groups, host().name)
+        self.steps: list[Step] = []
+        self.w = self._gathered(w, self.geometry.weight_index)
 
-    @staticmethod
-    def _packed(values: Array, index: NDArray[np.int64]) -> Array:
+    def _gathered(self, values: Array, index: NDArray[np.int64]) -> Array:
         from foveal.kernels.buffers import zeros
+        from foveal.kernels.reduction import gather
+        from foveal.kernels.steps import step
 
-        packed = zeros(index.size)
-        flat = np.ascontiguousarray(values, np.float32).ravel()
-        packed[: index.size] = np.where(index >= 0, flat[index], 0)
+        packed, flat = zeros(index.size), np.ascontiguousarray(values, np.float32)
+        self.steps += [step("pack", gather, x=flat, index=index, y=packed, size=index.size)]
         return packed
 
-    @staticmethod
-    def _unpacked(packed: Array, index: NDArray[np.int64], shape: tuple[int, ...]) -> Array:
-        values = np.empty(int(np.prod(shape)), np.float32)
-        values[index[index >= 0]] = packed[: index.size][index >= 0]
-        return values.reshape(shape)
-
-    def forward(self, bias: Array | None) -> Array:
+    def _map(self, x: Array, border: Any) -> Any:
+        from foveal.kernels import image_steps
         from foveal.kernels.buffers import Map
+
+        made, source = Map(len(x), x.shape[1:], border), np.ascontiguousarray(x, np.float32)
+        self.steps += [image_steps.read("in", source, made)]
+        return made
+
+    def _array(self, n: int, shape: tuple[int, ...], fill: Callable[[Any], list[Step]]) -> Array:
+        """Return the array of a map that `fill` computes."""
+        from foveal.kernels import image_steps
+        from foveal.kernels.buffers import Map
+
+        made, target = Map(n, shape), np.empty((n, *shape), np.float32)
+        self.steps += [*fill(made), image_steps.write("out", made, target)]
+        return target
+
+    def _scattered(self, packed: Array, index: NDArray[np.int64], shape: tuple[int, ...]) -> Array:
+        from foveal.kernels.reduction import scatter
+        from foveal.kernels.steps import step
+
+        values = np.empty(shape, np.float32)
+        self.steps += [step("unpack", scatter, x=packed, index=index, y=values, size=index.size)]
+        return values
+
+    def run(self) -> None:
+        """Do it all."""
         from foveal.kernels.steps import program
+
+        program(self.steps).run()
+
+    def y(self, x: Array, bias: Array | None) -> Array:
+        """Add the steps of correlate(x, w) + bias."""
+        from foveal.kernels.buffers import zeros
+
+        g, x_map = self.geometry, self._map(x, self.geometry.x_border)
+        b = zeros(g.bias_size) if bias is None else self._gathered(bias, g.bias_index)
+        return self._array(len(x), g.y_shape, lambda y: g.forward("correlate", x_map, self.w, b, y))
+
+    def dx(self, dy: Array, bias: Array | None = None) -> Array:
+        """Add the steps of the gradient in x, which with a bias is the transposed convolution of dy."""
+        g, dy_map = self.geometry, self._map(dy, self.geometry.dy_border)
+        b = None if bias is None else np.ascontiguousarray(bias, np.float32)
+        return self._array(len(dy), g.shape, lambda dx: g.input_gradient("dx", dy_map, self.w, dx, b))
+
+    def dw(self, x: Array, dy: Array, w_shape: tuple[int, ...]) -> tuple[Array, Array]:
+        """Add the steps of the gradients in w and in the bias."""
+        from foveal.kernels.buffers import zeros
 
         g = self.geometry
-        y = Map(self.x.n, g.y_shape)
-        packed = self._packed(np.zeros(g.K) if bias is None else bias, g.bias_index)
-        program(g.forward("correlate", self.x, self.w, packed, y)).run()
-        return np.ascontiguousarray(y.view)
-
-    def gradients(self, dy: Array, w_shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
-        from foveal.kernels.buffers import Map, zeros
-        from foveal.kernels.steps import program
-
-        g, x = self.geometry, self.x
-        dym, dx = Map(x.n, g.y_shape, g.dy_border), Map(x.n, x.shape)
-        dym.view[...] = dy
         dw, db = zeros(g.weight_size), zeros(g.bias_size)
-        steps = g.weight_gradient("dw", x, dym, dw, db) + g.input_gradient("dx", dym, self.w, dx)
-        program(steps).run()
-        unpacked = self._unpacked(dw, g.weight_index, w_shape), self._unpacked(db, g.bias_index, (g.K,))
-        return np.ascontiguousarray(dx.view), *unpacked
+        self.steps += g.weight_gradient("dw", self._map(x, g.x_border), self._map(dy, g.dy_border), dw, db)
+        return self._scattered(dw, g.weight_index, w_shape), self._scattered(db, g.bias_index, (g.K,))
+
+
+def _gradient(dy: ArrayLike, y_shape: tuple[int, ...], where: str, single: bool) -> Array:
+    shape = y_shape[1:] if single else y_shape
+    return arguments.same_shape(dy, shape, where, why="dy has the shape of y").reshape(y_shape)
 
 
 def _fast(*arrays: Any) -> bool:
     return float_type(*arrays) == np.float32 and all(a.size for a in arrays if a is not None)
 
 
-@functools.wraps(reference.correlate)
+@_with_method(reference.correlate)
 def correlate(
     x: ArrayLike,
     w: ArrayLike,
@@ -93,19 +146,67 @@ def correlate(
     dilation: PerAxis = 1,
     groups: int = 1,
     rounding: str = "floor",
+    method: str = "auto",
 ) -> Array:
-    x, w = arguments.maps(x, "correlate"), arguments.real(w, "correlate", "w")
+    where, w = "correlate", arguments.filters(w, "correlate")
+    maps, single = arguments.batch(x, where, w.ndim - 2)
     b = None if bias is None else np.asarray(bias)
     options: dict[str, Any] = {
         "stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding,
     }  # fmt: skip
-    if not _fast(x, w, b):
-        return reference.correlate(x, w, b, **options)
-    window = arguments.convolution("correlate", x, w, b, **options)
-    return _Run(x, w, window, groups).forward(b)
+    window = arguments.convolution(where, maps, w, b, **options)
+    kind = float_type(maps, w, b)
+    if check_method(method) == "auto":
+        method = choose(maps.shape, w.shape, window, groups, kind).method if maps.size else "im2col"
+        if method == "fft" and not (np.isfinite(maps).all() and np.isfinite(w).all()):
+            method = "direct"  # a transform would spread what is not finite over its whole block
+    y = _ALGORITHMS[method if maps.size else "im2col"](maps, w, b, window, groups, kind)
+    return y[0] if single else y
 
 
-@functools.wraps(reference.convolve)
+def _direct(x: Array, w: Array, bias: Array | None, window: Window, groups: int, kind: np.dtype[Any]) -> Array:
+    if kind == np.float32:
+        tile = _Tile(x.shape[1:], w, window, groups)
+        y = tile.y(x, bias)
+        tile.run()
+        return y
+    padded = np.pad(x.astype(kind), ((0, 0), (0, 0), *window.padding))
+    filters = w.astype(kind).reshape(groups, len(w) // groups, *w.shape[1:])
+    output = window.output(x.shape[2:])
+    y = np.zeros((len(x), groups, len(w) // groups, *output), kind)
+    for tap in np.ndindex(*window.kernel):  # one product of matrices for each tap, and no matrix of all of them
+        axes = zip(tap, window.dilation, window.stride, output, strict=True)
+        seen = padded[:, :, *(slice(t * d, t * d + (out - 1) * s + 1, s) for t, d, s, out in axes)]
+        grouped = seen.reshape(len(x), groups, -1, *output)
+        y += np.einsum("gkc,ngc...->ngk...", filters[:, :, :, *tap], grouped)
+    return _biased(y.reshape(len(x), len(w), *output), bias)
+
+
+def _im2col(x: Array, w: Array, bias: Array | None, window: Window, groups: int, kind: np.dtype[Any]) -> Array:
+    return _biased(filtered(windows(x.astype(kind), window), w.astype(kind), groups), bias)
+
+
+def _fft(x: Array, w: Array, bias: Array | None, window: Window, groups: int, kind: np.dtype[Any]) -> Array:
+    from foveal.kernels.threads import available
+
+    if not (np.isfinite(x).all() and np.isfinite(w).all()):
+        why = "a Fourier transform would spread it over all outputs"
+        fix = "Use method='direct', which keeps it where it is, or remove it from x and w."
+        raise DataError(explain("method 'fft'", expected="finite x and w", got="NaN or inf", why=why, fix=fix))
+    y = fourier.correlate(x.astype(kind, copy=False), w.astype(kind, copy=False), window, groups, available())
+    return _biased(y, bias)
+
+
+def _biased(y: Array, bias: Array | None) -> Array:
+    if bias is not None:
+        y += per_channel(bias, y.ndim).astype(y.dtype)
+    return y
+
+
+_ALGORITHMS = {"direct": _direct, "im2col": _im2col, "fft": _fft}
+
+
+@_with_method(reference.convolve)
 def convolve(
     x: ArrayLike,
     w: ArrayLike,
@@ -116,13 +217,15 @@ def convolve(
     dilation: PerAxis = 1,
     groups: int = 1,
     rounding: str = "floor",
+    method: str = "auto",
 ) -> Array:
-    x, w = arguments.maps(x, "convolve"), arguments.real(w, "convolve", "w")
+    w = arguments.filters(w, "convolve")
+    maps, _ = arguments.batch(x, "convolve", w.ndim - 2)
     options: dict[str, Any] = {
         "stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding,
     }  # fmt: skip
-    arguments.convolution("convolve", x, w, bias, **options)
-    return correlate(x, w[:, :, ::-1, ::-1], bias, **options)
+    arguments.convolution("convolve", maps, w, bias, **options)
+    return correlate(x, np.flip(w, tuple(range(2, w.ndim))), bias, **options, method=method)
 
 
 @functools.wraps(reference.correlate_grad)
@@ -136,11 +239,74 @@ def correlate_grad(
     dilation: PerAxis = 1,
     groups: int = 1,
 ) -> tuple[Array, Array, Array]:
-    where = "correlate_grad"
-    x, w, dy = arguments.maps(x, where), arguments.real(w, where, "w"), arguments.real(dy, where, "dy")
+    where, w = "correlate_grad", arguments.filters(w, "correlate_grad")
+    maps, single = arguments.batch(x, where, w.ndim - 2)
     options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    if not _fast(x, w, dy):
-        return reference.correlate_grad(x, w, dy, **options)
-    window = arguments.convolution(where, x, w, None, **options)
-    dy = arguments.same_shape(dy, (len(x), len(w), *window.output(x.shape[2:])), where, why="dy has the shape of y")
-    return _Run(x, w, window, groups).gradients(dy, w.shape)
+    if not _fast(maps, w, np.asarray(dy)):
+        result: tuple[Array, Array, Array] = referred(reference.correlate_grad)(x, w, dy, **options)
+        return result
+    window = arguments.convolution(where, maps, w, None, **options)
+    gradient = _gradient(dy, (len(maps), len(w), *window.output(maps.shape[2:])), where, single)
+    tile = _Tile(maps.shape[1:], w, window, groups)
+    dx = tile.dx(gradient)
+    dw, db = tile.dw(maps, gradient, w.shape)
+    tile.run()
+    return dx[0] if single else dx, dw, db
+
+
+@functools.wraps(reference.conv_transpose)
+def conv_transpose(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Array:
+    where, w = "conv_transpose", arguments.filters(w, "conv_transpose", "C, K/groups")
+    maps, single = arguments.batch(x, where, w.ndim - 2)
+    b = None if bias is None else np.asarray(bias)
+    options: dict[str, Any] = {
+        "stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation, "groups": groups,
+    }  # fmt: skip
+    if not _fast(maps, w, b):
+        result: Array = referred(reference.conv_transpose)(x, w, b, **options)
+        return result
+    window, y_shape = arguments.transposed_convolution(where, maps, w, b, **options)
+    tile = _Tile(y_shape[1:], w, window, groups)
+    y = tile.dx(maps, b)
+    tile.run()
+    return y[0] if single else y
+
+
+@functools.wraps(reference.conv_transpose_grad)
+def conv_transpose_grad(
+    x: ArrayLike,
+    w: ArrayLike,
+    dy: ArrayLike,
+    *,
+    stride: PerAxis = 1,
+    padding: Padding = 0,
+    output_padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> tuple[Array, Array, Array]:
+    where, w = "conv_transpose_grad", arguments.filters(w, "conv_transpose_grad", "C, K/groups")
+    maps, single = arguments.batch(x, where, w.ndim - 2)
+    options: dict[str, Any] = {
+        "stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation, "groups": groups,
+    }  # fmt: skip
+    if not _fast(maps, w, np.asarray(dy)):
+        result: tuple[Array, Array, Array] = referred(reference.conv_transpose_grad)(x, w, dy, **options)
+        return result
+    window, y_shape = arguments.transposed_convolution(where, maps, w, None, **options)
+    gradient = _gradient(dy, y_shape, where, single)
+    tile = _Tile(y_shape[1:], w, window, groups)
+    dx = tile.y(gradient, None)
+    dw, _ = tile.dw(gradient, maps, w.shape)
+    tile.run()
+    db = gradient.sum(axis=(0, *range(2, gradient.ndim)))
+    return dx[0] if single else dx, dw, db.astype(np.float32)

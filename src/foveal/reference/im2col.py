@@ -121,7 +121,7 @@ def windows(x: F64, window: Window, output: tuple[int, ...] | None = None, *, fi
     check_volume((*x.shape[:2], *window.padded(x.shape[2:])), "padding", "a padded map")
     check_volume(shape, "im2col", "a matrix of all windows")
     padded = np.pad(x, ((0, 0), (0, 0), *window.padding), constant_values=fill)
-    taps = np.empty(shape)
+    taps = np.empty(shape, x.dtype)
     for tap in np.ndindex(*window.kernel):
         taps[:, :, *tap] = padded[:, :, *_read(tap, window, output)]
     return taps
