@@ -224,7 +224,8 @@ class Network:
         images, labels = self._pair(x, t)
         arrays = {k: v.astype(np.float64) for k, v in self.arrays().items()}
         result = {}
-        for name, array in arrays.items():
+        for name in self.parameters:
+            array = arrays[name]
             slopes = np.empty(array.size)
             flat = array.reshape(-1)
             for i, kept in enumerate(flat.copy()):
@@ -262,17 +263,19 @@ class Network:
     # What it has learned
 
     def arrays(self) -> dict[str, Array]:
-        """Return read-only views of all parameters, by name, as they are now."""
-        for layer in self.layers:
-            if layer.parameters.refresh is not None:
-                layer.parameters.refresh()
-        views = {f"{n.name}.{k}": v.view() for n in self.graph.owners() for k, v in n.layer.parameters.peek().items()}
+        """Return read-only views of all parameters and buffers, by name, as they are now."""
+        views: dict[str, Array] = {}
+        for node in self.graph.owners():
+            for holder in (node.layer.parameters, node.layer.buffers):
+                if holder.refresh is not None:
+                    holder.refresh()
+                views |= {f"{node.name}.{name}": array.view() for name, array in holder.peek().items()}
         for view in views.values():
             view.flags.writeable = False
         return views
 
     def load_parameters(self, parameters: Mapping[str, ArrayLike]) -> None:
-        """Set every parameter; nothing changes unless all names and shapes fit.
+        """Set every parameter, and the buffers that are given; nothing changes unless all names and shapes fit.
 
         Raises
         ------
@@ -281,21 +284,24 @@ class Network:
         DTypeError
             An array does not hold real numbers.
         """
-        wanted, given = self.parameters, {k: np.asarray(v) for k, v in parameters.items()}
-        wrong = [f"{k} is missing" for k in wanted if k not in given]
+        given = {k: np.asarray(v) for k, v in parameters.items()}
+        wanted = {k: v.shape for k, v in self.arrays().items()}
+        wrong = [f"{k} is missing" for k in self.parameters if k not in given]
         wrong += [f"{k} is unknown" for k in given if k not in wanted]
         both = [(k, s, given[k].shape) for k, s in wanted.items() if k in given]
         wrong += [f"{k} has shape {got}, not {s}" for k, s, got in both if got != s]
         if wrong:
             fix = "These are parameters of another network."
             got = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
-            raise ShapeError(explain("parameters", expected=f"the {len(wanted)} of {self!r}", got=got, fix=fix))
+            raise ShapeError(
+                explain("parameters", expected=f"the {len(self.parameters)} of {self!r}", got=got, fix=fix)
+            )
         for name, value in given.items():
             if value.dtype.kind not in "fiub":
                 raise DTypeError(explain(f"parameter {name!r}", expected="real numbers", got=f"dtype {value.dtype}"))
         for node in self.graph.owners():
-            for name in node.layer.parameters:
-                node.layer.parameters[name] = given[f"{node.name}.{name}"]
+            for holder in (node.layer.parameters, node.layer.buffers):
+                holder.update({k: given[f"{node.name}.{k}"] for k in holder if f"{node.name}.{k}" in given})
 
     def config(self) -> dict[str, Any]:
         """Return what `load` needs to build the network again, ready for JSON."""

@@ -44,6 +44,10 @@ def check(net, x):
     """Hold scores and gradients against the formulas."""
     b, n = magnitudes(net, x)
     assert_close_to_reference(net.predict(x), net.reference_scores(x), b, n)
+    check_gradients(net, x)
+
+
+def check_gradients(net, x):
     t = labels(net, len(x))
     found, expected = net.gradient(x, t), reference_gradients(net, x, t)
     assert list(found) == list(net.parameters)
@@ -58,10 +62,21 @@ def net_of(layers, shape=SHAPE):
     return randomised(fv.Network(layers, shape))
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (3, 40), (2, 7, 6, 5)], ids=["2D", "1D", "3D"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_random_networks(seed):
-    net = net_of(random_layers(seed, SHAPE))
-    check(net, images(5, seed=seed))
+def test_random_networks(seed, shape):
+    net = net_of(random_layers(seed, shape), shape)
+    check(net, images(5, shape, seed=seed))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (3, 40), (2, 7, 6, 5)], ids=["2D", "1D", "3D"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_networks_of_every_kind_of_layer(seed, shape):
+    net = net_of(random_layers(100 + seed, shape, every_kind=True), shape)
+    x = images(5, shape, seed=seed)
+    exact = net.reference_scores(x)
+    np.testing.assert_allclose(net.predict(x), exact, rtol=1e-4, atol=1e-5 * float(np.abs(exact).max()))
+    check_gradients(net, x)
 
 
 SEQUENCES = {

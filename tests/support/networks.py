@@ -9,7 +9,10 @@ import numpy as np
 
 import foveal as fv
 from foveal import reference
-from foveal.layers import Affine, AvgPool, Convolution, Flatten, Layer, MaxPool, ReLU, Sigmoid, Softmax
+from foveal.layers import (
+    Affine, AvgPool, BatchNorm, Convolution, ConvTranspose, Dropout, Flatten, GlobalAvgPool, GlobalMaxPool, Layer,
+    LeakyReLU, LocalResponseNorm, MaxPool, ReLU, ScaledTanh, Sigmoid, Softmax, Subsampling, Tanh,
+)  # fmt: skip
 from foveal.layers.learned import Learned
 
 
@@ -40,27 +43,30 @@ class Scale(Learned):
 del Layer.types["Scale"]  # the tables of known layers are tested elsewhere
 
 
-def random_layers(seed: int, input_shape: tuple[int, int, int]) -> list[Layer]:
-    """Return 3 to 8 layers that fit, in any order, with every option of a window somewhere."""
+def random_layers(seed: int, input_shape: tuple[int, ...], every_kind: bool = False) -> list[Layer]:
+    """Return 3 to 8 layers that fit, in any order, with every option of a window somewhere.
+
+    Without `every_kind`, only those that `magnitudes` has a bound for.
+    """
     rng = np.random.default_rng(seed)
     layers: list[Layer] = []
     shape: tuple[int, ...] = input_shape
     for _ in range(rng.integers(3, 8)):
-        layer = _draw(rng, shape)
+        layer = _draw(rng, shape, every_kind)
         shape = layer.output_shape(shape)
         layers.append(layer)
     layers += [Affine(int(rng.integers(2, 6)))] + [Softmax()] * int(rng.integers(0, 2))
     return layers
 
 
-def _draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Layer:
+def _draw(rng: np.random.Generator, shape: tuple[int, ...], every_kind: bool) -> Layer:
     if len(shape) == 1:
         return [Affine(int(rng.integers(3, 20))), ReLU(), Sigmoid(), Flatten(), Scale(), Softmax()][rng.integers(6)]
-    C, H, W = shape
-    kernel = tuple(int(rng.integers(1, min(4, n) + 1)) for n in (H, W))
-    stride = tuple(int(n) for n in rng.integers(1, 4, 2))
+    C, *spatial = shape
+    kernel = tuple(int(rng.integers(1, min(4, n) + 1)) for n in spatial)
+    stride = tuple(int(n) for n in rng.integers(1, 4, len(spatial)))
     padding = tuple((int(rng.integers(0, k)), int(rng.integers(0, k))) for k in kernel)
-    plain = int(rng.integers(1, min(3, H, W) + 1))
+    plain = int(rng.integers(1, min(3, *spatial) + 1))
     rounding = ["floor", "ceil"][rng.integers(2)]
     groups = int(rng.choice([g for g in (1, 1, 1, 2, 3) if C % g == 0]))
     choices = [
@@ -73,6 +79,12 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Layer:
         lambda: AvgPool(kernel, stride, padding, rounding, bool(rng.integers(2))),
         ReLU, ReLU, ReLU, Sigmoid, Flatten, Scale,
     ]  # fmt: skip
+    others = [
+        lambda: ConvTranspose(groups * int(rng.integers(1, 5)), kernel, stride=stride, groups=groups),
+        lambda: BatchNorm(momentum=0.5), lambda: LocalResponseNorm(3, 0.1), lambda: Subsampling(plain),
+        GlobalAvgPool, GlobalMaxPool, lambda: LeakyReLU(0.2), Tanh, ScaledTanh, Dropout,
+    ]  # fmt: skip
+    choices += others if every_kind else []
     for i in rng.permutation(len(choices)):
         layer = choices[i]()
         try:
@@ -101,8 +113,8 @@ def magnitudes(net: fv.Network, x: Any) -> tuple[Any, int]:
             b, n = b + 1, n + 8 + math.prod(node.shape)
         elif not isinstance(layer, ReLU):
             b, _ = layer.run(reference, b, p)
-            window = layer.kernel if isinstance(layer, AvgPool) else 1
-            terms = p["weight"][0].size if isinstance(layer, Convolution) else math.prod(np.broadcast_to(window, 2))
+            window = np.broadcast_to(layer.kernel if isinstance(layer, AvgPool) else 1, len(node.shape) - 1)
+            terms = p["weight"][0].size if isinstance(layer, Convolution) else math.prod(window)
             n += 2 + (len(p["weight"]) if isinstance(layer, Affine) else int(terms))
     return b, n
 

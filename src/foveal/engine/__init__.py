@@ -28,8 +28,8 @@ def as_input(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def training(
-    net: Runnable, x: NDArray[Any], t: NDArray[np.int64], *, batch_size: int, optimizer: Optimizer
+    net: Runnable, x: NDArray[Any], t: NDArray[np.int64], *, batch_size: int, optimizer: Optimizer, seed: int = 0
 ) -> TrainingRun:
-    """Return a context in which `net` learns step by step from x and the class indices t."""
+    """Return a context in which `net` learns step by step from x and the class indices t; `seed` is that of dropout."""
     labels = np.ascontiguousarray(t, np.int64)
-    return TrainingRun(net.engine, as_input(x), labels, min(batch_size, len(x)), optimizer)
+    return TrainingRun(net.engine, as_input(x), labels, min(batch_size, len(x)), optimizer, seed)

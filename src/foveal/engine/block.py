@@ -37,6 +37,8 @@ class Block:
     threads: int
     x: Map = field(init=False, repr=False)
     y: Map = field(init=False, repr=False)
+    learning: bool = field(init=False, default=False)  # run as while learning: dropout drops, batch norm sees the batch
+    seed: int = field(init=False, default=0)
     flat: ClassVar[bool] = False  # whether dx must be free of borders: the block knows rows of features, not pixels
 
     @property
@@ -55,8 +57,12 @@ class Block:
         return self.nodes[-1].shape
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
-        """Return how the first layer's parameters are packed."""
+        """Return how the first layer's parameters and buffers are packed."""
         return {}
+
+    def reseed(self, seed: int) -> None:
+        """Take the seed of the next step's random numbers."""
+        self.seed = seed
 
     def x_border(self) -> Border:
         """Return the zeros that x must carry."""

@@ -15,6 +15,7 @@ from foveal.engine.weights import Weights
 from foveal.graph import Graph
 from foveal.kernels.isa import host
 from foveal.kernels.threads import pool
+from foveal.layers.base import differs_in_training
 
 INFERENCE = 128  # images that are predicted at once: more gain nothing, their maps leave the cache
 GRADIENT = 256
@@ -34,7 +35,8 @@ class Engine:
         blocks = self._blocks()
         self.weights = Weights(graph, {id(b.layer): b.packing() for b in reversed(blocks)})
         self.lock = threading.RLock()
-        self._plans: dict[tuple[int, bool, int], Plan] = {}
+        self._plans: dict[tuple[int, bool, bool, int], Plan] = {}
+        self._moody = any(differs_in_training(layer) for layer in graph.layers)
 
     def _blocks(self) -> list[Any]:
         """Return new blocks; a shared convolution is packed for its first use."""
@@ -48,14 +50,17 @@ class Engine:
                 vectors.setdefault(id(b.layer), b.geometry._shape_only.tile.C)
         return blocks
 
-    def plan(self, batch: int, training: bool) -> Plan:
-        """Return the plan for up to `batch` images; the same one for the same batch."""
+    def plan(self, batch: int, training: bool, learning: bool = False) -> Plan:
+        """Return the plan for up to `batch` images; the same one for the same arguments.
+
+        training : with gradients; learning : as dropout and batch norm are while the network learns
+        """
         with self.lock:
-            threads = pool().size
-            key = batch, training, threads
+            threads, learning = pool().size, learning and self._moody
+            key = batch, training, learning, threads
             if key not in self._plans:
-                blocks = self._blocks()
-                self._plans[key] = Plan(self.graph, self.weights, blocks, batch, training, self.isa, threads, self.lock)
+                self._plans[key] = Plan(self.graph, self.weights, self._blocks(), batch, training, learning, self.isa,
+                                        threads, self.lock)  # fmt: skip
             return self._plans[key]
 
     def scores(self, x: Images, batch: int | None = None) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from foveal import reference
 from foveal.engine.block import Array, Block
 from foveal.kernels.buffers import Map
+from foveal.layers.base import Layer
 
 
 @dataclass
@@ -32,19 +34,27 @@ class FallbackBlock(Block):
     """One layer, computed by its reference formula in float64."""
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
-        """Return the identity: parameters stay in the users' order."""
-        shapes = self.layer.parameters.shapes
-        return {name: np.arange(int(np.prod(shape))) for name, shape in shapes.items()}
+        """Return the identity: parameters and buffers stay in the users' order."""
+        return {name: np.arange(math.prod(shape)) for name, shape in self._shapes().items()}
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        layer: Layer = self.layer
+        return layer.parameters.shapes | layer.buffers.shapes
 
     def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
         """Return the call that computes y and keeps the layer's backward."""
-        node, shapes = self.nodes[0], self.layer.parameters.shapes
+        node, shapes = self.nodes[0], self._shapes()
         graph_shape = self.graph_input
 
         def run(n: int) -> None:
-            parameters = {k: v.reshape(shapes[k]).astype(np.float64) for k, v in p.items()}
+            state = {k: v.reshape(shapes[k]).astype(np.float64) for k, v in p.items()}
             inputs = x.view[:n].reshape(n, *graph_shape).astype(np.float64)
-            result, self._closure = self.layer.run(reference, inputs, parameters)
+            if self.learning:
+                result, self._closure, buffers = self.layer.run_training(reference, inputs, state, self.seed)
+                for name, value in buffers.items():
+                    p[name][:] = np.asarray(value).ravel()
+            else:
+                result, self._closure = self.layer.run(reference, inputs, state)
             y.view[:n] = np.asarray(result).reshape(n, *y.shape)
 
         return [Call(node.name, run, keep=(x, y))]

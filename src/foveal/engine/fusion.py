@@ -43,7 +43,7 @@ def _take(nodes: list[Node], shape: Shape, given: Shape, isa: ISA, threads: int)
         return AffineBlock(nodes[: 1 + _is_activation(nodes[1:2])], *where)
     if isinstance(first, L.ReLU | L.Sigmoid):
         return ActivationBlock(nodes[:1], *where)
-    if isinstance(first, L.MaxPool | L.AvgPool):
+    if isinstance(first, L.MaxPool | L.AvgPool) and len(shape) == 3:
         return PoolingBlock(nodes[:1], *where)
     if not isinstance(first, L.Convolution):
         return FallbackBlock(nodes[:1], *where)
@@ -61,7 +61,7 @@ def _is_activation(nodes: list[Node]) -> bool:
 
 
 def _fusable(node: Node, block: ConvolutionBlock) -> bool:
-    if not isinstance(node.layer, L.MaxPool):
+    if not isinstance(node.layer, L.MaxPool) or len(node.shape) != 3:
         return False
     window = pool_window(node.layer, block.geometry.output)
     return window.output(block.geometry.output) == node.shape[1:] and block.geometry.can_fuse(window)

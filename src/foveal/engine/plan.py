@@ -27,6 +27,8 @@ from foveal.kernels.isa import ISA
 from foveal.kernels.reduction import sum_parts
 from foveal.kernels.steps import Step, program, step
 from foveal.kernels.threads import Program
+from foveal.layers.base import differs_in_training
+from foveal.reference.random import derive
 
 Images = NDArray[Any]
 
@@ -66,6 +68,8 @@ class Plan:
         Most images in a run.
     training : bool
         Whether gradients will be asked for.
+    learning : bool
+        Whether layers do what they do while a network learns.
     threads : int
         Most threads that will run it.
     lock : context manager
@@ -73,10 +77,12 @@ class Plan:
     """
 
     def __init__(
-        self, graph: Graph, weights: Weights, blocks: list[Block], batch: int, training: bool, isa: ISA, threads: int,
-        lock: AbstractContextManager[Any],
+        self, graph: Graph, weights: Weights, blocks: list[Block], batch: int, training: bool, learning: bool, isa: ISA,
+        threads: int, lock: AbstractContextManager[Any],
     ) -> None:  # fmt: skip
         self.graph, self.weights, self.blocks = graph, weights, blocks
+        for block in blocks:
+            block.learning = learning
         self.batch, self.training, self.isa, self.threads, self.lock = batch, training, isa, threads, lock
         self.numbers = zeros(batch, np.int64)
         self.numbers[:batch] = np.arange(batch)
@@ -92,7 +98,7 @@ class Plan:
         for i, block in enumerate(self.blocks):
             same = isinstance(block, FlattenBlock)
             self.maps.append(self.maps[-1] if same else block.make_y(self.batch, self._border_for(i + 1)))
-            p = self.weights.of(block.layer, self.weights.data)
+            p = self.weights.state(block.layer)
             steps += block.forward(self.maps[i], self.maps[i + 1], p, self.training)
         self.scores = self.maps[-1]
         self._sources = {d: r.field("source") for d, r in self._readers.items()}
@@ -125,7 +131,7 @@ class Plan:
             if not self._needs_gradient(i + 1):
                 break
             dx = dy if isinstance(block, FlattenBlock) else self._dx(i)
-            p = self.weights.of(block.layer, self.weights.data)
+            p = self.weights.state(block.layer)
             steps += block.backward(dy, dx, p, self._gradients_of(block))
             dy = dx if dx is not None else dy
         self.backward_steps = steps + self._add_shared()
@@ -166,6 +172,12 @@ class Plan:
                 for k, v in own.items()
             ]  # fmt: skip
         return steps
+
+    def reseed(self, seed: int) -> None:
+        """Take the seed of a step: every block gets one of its own."""
+        for place, block in enumerate(self.blocks):
+            if differs_in_training(block.layer):
+                block.reseed(derive(seed, place))
 
     def load(self, x: Images, rows: NDArray[np.int64] | None, start: int, n: int) -> Schedule:
         """Point the input at images `rows` of x, or at `start` .. `start` + n, and return the forward schedule."""

@@ -14,6 +14,7 @@ from foveal.errors import FormatError, explain
 from foveal.kernels.buffers import zeros
 from foveal.kernels.steps import step
 from foveal.kernels.update import KERNELS
+from foveal.reference.random import derive
 
 
 class Optimizer(Protocol):
@@ -39,13 +40,17 @@ class TrainingRun:
     batch : int
         Most images in a step.
     optimizer : Optimizer
+    seed : int
+        Of dropout.
     """
 
-    def __init__(self, engine: Engine, x: Images, labels: NDArray[np.int64], batch: int, optimizer: Optimizer) -> None:
-        self.engine, self.x, self.labels, self.optimizer = engine, x, labels, optimizer
+    def __init__(
+        self, engine: Engine, x: Images, labels: NDArray[np.int64], batch: int, optimizer: Optimizer, seed: int = 0
+    ) -> None:
+        self.engine, self.x, self.labels, self.optimizer, self.seed = engine, x, labels, optimizer, seed
         self._labels_at = labels.ctypes.data
         self.number = 0
-        self.plan = engine.plan(batch, True)
+        self.plan = engine.plan(batch, True, learning=True)
         weights = engine.weights
         self._states = [zeros(weights.size) for _ in range(optimizer.states)]
         m, v = ([*self._states, weights.data, weights.data])[:2]
@@ -64,6 +69,8 @@ class TrainingRun:
         self._coefficients[: len(coefficients)] = coefficients
         with self.engine.lock:
             plan.labels[0] = self._labels_at
+            if plan.blocks[0].learning:
+                plan.reseed(derive(self.seed, self.number))
             plan.load(self.x, rows, 0, n)
             self._schedule.run(n)
             self.engine.weights.updated()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
 
 from foveal.geometry import integer
 from foveal.layers.base import Array, Backward, Gradients
@@ -72,10 +71,6 @@ class Affine(Learned):
     def macs(self, input_shape: Shape) -> int:
         """Return in * out."""
         return math.prod(self.parameter_shapes(input_shape)["weight"])
-
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"type": "Affine", "units": self.units, "bias": self.use_bias, "weight_std": self.weight_std}
 
     def details(self) -> str:
         """Return ``100 units``."""

@@ -1,8 +1,15 @@
-"""What every layer is: hyper-parameters, output shape, parameters, cost, and a forward with its backward beside it."""
+"""What every layer is: hyper-parameters, output shape, parameters, cost, and a forward with its backward beside it.
+
+A few layers do something else while a network learns: dropout drops, batch norm takes the statistics of the batch. For
+them there is a second forward, `run_training`; for all others it is `run`. Both are pure. Buffers are what a layer
+keeps from step to step without learning it by a gradient, such as running statistics: `run` reads them like parameters,
+`run_training` returns new ones, and its caller decides whether they are stored.
+"""
 
 from __future__ import annotations
 
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, ClassVar
@@ -12,11 +19,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveal.errors import FormatError, ParameterError, ShapeError, explain, nearest
 from foveal.layers.parameters import Parameters
-from foveal.layers.shapes import Shape, plain
+from foveal.layers.shapes import Shape, map_shape, plain
 
 Array = NDArray[Any]
 Gradients = dict[str, Array]
 Backward = Callable[[Array], tuple[Array, Gradients]]
+
+
+def differs_in_training(layer: Layer) -> bool:
+    """Whether a layer does something else while a network learns."""
+    return type(layer).run_training is not Layer.run_training
 
 
 class Layer:
@@ -27,7 +39,13 @@ class Layer:
     kind : str
         What nodes of a graph are called after: "conv" gives conv1, conv2...
     parameters : Parameters
-        The arrays; empty until `initialise` has seen an input shape.
+        The arrays that are learned; empty until `initialise` has seen an input shape.
+    buffers : Parameters
+        The arrays that are kept without being learned; saved with the network, and no optimizer sees them.
+    training : bool
+        What `forward` does where training differs; networks do not look at it. True at first, as in PyTorch.
+    axes : int
+        How many spatial axes the last input shape had; only messages read it.
     gradients : dict of arrays
         What the last `backward` found, by parameter name.
     """
@@ -37,8 +55,12 @@ class Layer:
 
     def __init__(self) -> None:
         self.parameters = Parameters()
+        self.buffers = Parameters()
+        self.training = True
+        self.axes = 2
         self.gradients: Gradients = {}
         self._backward: Backward | None = None
+        self._steps = 0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -59,17 +81,46 @@ class Layer:
         x : ndarray of shape (N, ...)
             The input.
         p : mapping of arrays
-            The parameters, by name.
+            The parameters and buffers, by name.
         """
         raise NotImplementedError
 
+    def run_training(
+        self, ops: ModuleType, x: Array, p: Mapping[str, Array], seed: int
+    ) -> tuple[Array, Backward, dict[str, Array]]:
+        """Return y, its backward and new buffers by name, as they are while a network learns. As pure as `run`.
+
+        Parameters
+        ----------
+        ops, x, p
+            As in `run`.
+        seed : int
+            Of random numbers, 0 to 2^64 - 1: another one for each step and each place in a network, for which
+            `foveal.reference.random.derive` is there.
+        """
+        return (*self.run(ops, x, p), {})
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments with ``"type"``, ready for JSON."""
-        return {"type": type(self).__name__}
+        names = inspect.signature(type(self)).parameters
+        return {"type": type(self).__name__} | {name: self.argument(name) for name in names}
+
+    def argument(self, name: str) -> Any:
+        """Return the constructor's argument called `name`: the attribute of the same name."""
+        return getattr(self, name)
 
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return {name: shape} for an input of `input_shape`, without N."""
         return {}
+
+    def buffer_shapes(self, input_shape: Shape) -> dict[str, Shape]:
+        """Return {name: shape} of the buffers for an input of `input_shape`, without N."""
+        return {}
+
+    @property
+    def state(self) -> Mapping[str, Array]:
+        """Parameters and buffers by name: what `run` reads."""
+        return ChainMap(self.parameters, self.buffers)
 
     def macs(self, input_shape: Shape) -> int:
         """Return the multiply-adds of one forward pass of one example; biases are not MACs."""
@@ -97,8 +148,19 @@ class Layer:
             fix = "One example becomes a batch of one with x[None]."
             raise ShapeError(explain(self.title(), expected="x of shape (N, ...)", got=str(x.shape), fix=fix))
         self.accept(x.shape)
-        y, self._backward = self.run(ops, x, self.parameters)
+        if self.training:
+            y, self._backward, buffers = self.run_training(ops, x, self.state, self._steps)
+            self.buffers.update(buffers)
+            self._steps += 1
+        else:
+            y, self._backward = self.run(ops, x, self.state)
         return y
+
+    def map_shape(self, input_shape: Shape, kernel: Any = None) -> Shape:
+        """Return `input_shape` if it is that of a map with as many axes as `kernel` says; see `shapes.map_shape`."""
+        shape = map_shape(input_shape, self.title(), kernel)
+        self.axes = len(shape) - 1
+        return shape
 
     def accept(self, x_shape: Shape) -> None:
         """Check that x of `x_shape` can be taken, before anything is computed."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
 
 from foveal.errors import GeometryError, explain
-from foveal.geometry import Padding, PerAxis, Window, check_window, integer
+from foveal.geometry import Padding, PerAxis, Window, check_window, integer, per_axis
 from foveal.layers.base import Array, Backward, Gradients
 from foveal.layers.learned import Learned
-from foveal.layers.shapes import Shape, located, map_shape, plain, times
+from foveal.layers.shapes import Shape, located, plain, times
 
 
 class Convolution(Learned):
@@ -22,7 +21,8 @@ class Convolution(Learned):
     filters : int
         Number of filters K, the channels of y.
     kernel : int or one per axis
-        Filter size (R, S).
+        Filter size (R, S). One per axis also says how many axes a map has: 1 for signals, 2 for images, 3 for volumes;
+        an int takes any.
     stride, dilation : int or one per axis
         Steps between windows, and between the taps of a window.
     padding : int, one per axis, (before, after) pairs, "valid" or "same"
@@ -48,6 +48,8 @@ class Convolution(Learned):
     >>> conv = Convolution(30, 5)
     >>> conv.output_shape((1, 28, 28)), conv.parameter_shapes((1, 28, 28)), conv.macs((1, 28, 28))
     ((30, 24, 24), {'weight': (30, 1, 5, 5), 'bias': (30,)}, 432000)
+    >>> Convolution(128, 9, stride=4).output_shape((64, 8000))  # a signal
+    (128, 1998)
     """
 
     kind = "conv"
@@ -88,7 +90,7 @@ class Convolution(Learned):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (K, P, Q)."""
-        channels, *spatial = map_shape(input_shape, self.title())
+        channels, *spatial = self.map_shape(input_shape, self.kernel)
         if channels % self.groups:
             expected, fix = f"channels that groups={self.groups} divides", "Change groups or the layer before."
             raise GeometryError(explain(self.title(), expected=expected, got=f"{channels} channels", fix=fix))
@@ -98,8 +100,7 @@ class Convolution(Learned):
 
     def parameter_shapes(self, input_shape: Shape) -> dict[str, Shape]:
         """Return {"weight": (K, C/groups, R, S), "bias": (K,)}."""
-        self.output_shape(input_shape)
-        kernel = self.kernel if isinstance(self.kernel, tuple) else (self.kernel, self.kernel)
+        kernel = per_axis(self.kernel, len(self.output_shape(input_shape)) - 1, "kernel")
         weight = (self.filters, input_shape[0] // self.groups, *kernel)
         return {"weight": weight, "bias": (self.filters,)} if self.use_bias else {"weight": weight}
 
@@ -112,12 +113,6 @@ class Convolution(Learned):
         weight = self.parameter_shapes(input_shape)["weight"]
         return math.prod(self.output_shape(input_shape)) * self.fan_in(weight)
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        names = ("filters", "kernel", "stride", "padding", "dilation", "groups")
-        own = {name: getattr(self, name) for name in names}
-        return {"type": "Convolution", **own, "bias": self.use_bias, "weight_std": self.weight_std}
-
     def details(self) -> str:
         """Return ``30 filters 5x5``."""
-        return f"{self.filters} filters {times(self.kernel)}"
+        return f"{self.filters} filters {times(self.kernel, self.axes)}"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from foveal.geometry import Padding, PerAxis, Window, check_rounding, check_window
 from foveal.layers.base import Array, Backward, Gradients, Layer
-from foveal.layers.shapes import Shape, located, map_shape, plain, times
+from foveal.layers.shapes import Shape, located, plain, times
 
 
 class Pool(Layer):
     """What the poolings share: a window, and channels that stay as they are."""
-
-    names: ClassVar[tuple[str, ...]]
 
     def __init__(
         self, kernel: PerAxis, stride: PerAxis | None, padding: Padding, dilation: PerAxis, rounding: str
@@ -28,20 +26,19 @@ class Pool(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (C, P, Q)."""
-        channels, *spatial = map_shape(input_shape, self.title())
+        channels, *spatial = self.map_shape(input_shape, self.kernel)
         with located(self.title()):
             window = Window.resolve(spatial, self.kernel, self.stride, self.padding, self.dilation)
             window.check_sighted(spatial, self.rounding)
             return (channels, *window.output(spatial, self.rounding))
 
-    def config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        stride = None if self.stride == self.kernel else self.stride
-        return {"type": type(self).__name__} | {name: getattr(self, name) for name in self.names} | {"stride": stride}
+    def argument(self, name: str) -> Any:
+        """Return the constructor's argument called `name`; a stride that is the kernel need not be given."""
+        return None if name == "stride" and self.stride == self.kernel else super().argument(name)
 
     def details(self) -> str:
         """Return ``2x2``, with the stride where it is another."""
-        return times(self.kernel) + ("" if self.stride == self.kernel else f", stride {self.stride}")
+        return times(self.kernel, self.axes) + ("" if self.stride == self.kernel else f", stride {self.stride}")
 
 
 class MaxPool(Pool):
@@ -50,7 +47,7 @@ class MaxPool(Pool):
     Parameters
     ----------
     kernel, dilation : int or one per axis
-        Taps of a window, and steps between them.
+        Taps of a window, and steps between them. An int takes signals, images and volumes.
     stride : int or one per axis, optional
         Steps between windows; without it the kernel, so that windows touch without overlap.
     padding : int, one per axis, (before, after) pairs, "valid" or "same"
@@ -70,7 +67,6 @@ class MaxPool(Pool):
     """
 
     kind = "pool"
-    names = ("kernel", "padding", "dilation", "rounding")
 
     def __init__(
         self,
@@ -99,7 +95,7 @@ class AvgPool(Pool):
     Parameters
     ----------
     kernel : int or one per axis
-        Size of a window.
+        Size of a window. An int takes signals, images and volumes.
     stride : int or one per axis, optional
         Steps between windows; without it the kernel, so that windows touch without overlap.
     padding : int, one per axis, (before, after) pairs, "valid" or "same"
@@ -121,7 +117,6 @@ class AvgPool(Pool):
     """
 
     kind = "pool"
-    names = ("kernel", "padding", "rounding", "count_padding")
 
     def __init__(
         self,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from foveal.errors import FovealError, ShapeError, explain
-from foveal.geometry import integer
+from foveal.geometry import integer, kernel_axes
+from foveal.reference.arguments import SPATIAL
 
 Shape = tuple[int, ...]
 
@@ -54,8 +55,8 @@ def positive_shape(input_shape: Any, where: str) -> Shape:
     return shape
 
 
-def map_shape(input_shape: Any, where: str) -> tuple[int, int, int]:
-    """Return `input_shape` if it is the shape (C, H, W) of a map.
+def map_shape(input_shape: Any, where: str, kernel: Any = None) -> Shape:
+    """Return `input_shape` if it is the shape of a map: (C, L), (C, H, W) or (C, D, H, W), or what `kernel` says.
 
     Raises
     ------
@@ -64,16 +65,22 @@ def map_shape(input_shape: Any, where: str) -> tuple[int, int, int]:
 
     Examples
     --------
-    >>> map_shape((28, 28), "Convolution (30 filters 5x5)")
+    >>> map_shape((64, 8000), "Convolution"), map_shape((1, 28, 28), "Convolution", (5, 5))
+    ((64, 8000), (1, 28, 28))
+    >>> map_shape((28, 28), "Convolution", (5, 5))
     Traceback (most recent call last):
-    foveal.errors.ShapeError: Convolution (30 filters 5x5): expected an input of shape (C, H, W), got (28, 28)...
+    foveal.errors.ShapeError: Convolution: expected an input of shape (C, H, W), got (28, 28)... is (1, 28, 28).
     """
-    shape = positive_shape(input_shape, where)
-    if len(shape) == 3:
+    shape, axes = positive_shape(input_shape, where), kernel_axes(kernel)
+    if len(shape) - 1 in SPATIAL and axes in (None, len(shape) - 1):
         return shape
-    why = "it is flat" if len(shape) == 1 else f"it has {len(shape)} axes, and 1D and 3D maps are not there yet"
+    if axes in SPATIAL:
+        expected = f"(C, {SPATIAL[axes]})"
+    else:
+        expected = f"(C, {SPATIAL[1]}), (C, {SPATIAL[2]}) or (C, {SPATIAL[3]})"
+    why = "it is flat" if len(shape) == 1 else f"it has {len(shape)} axes"
     fix = f"One channel of {shape[0]}x{shape[1]} is (1, {shape[0]}, {shape[1]})." if len(shape) == 2 else ""
-    raise ShapeError(explain(where, expected="an input of shape (C, H, W)", got=str(shape), why=why, fix=fix))
+    raise ShapeError(explain(where, expected=f"an input of shape {expected}", got=str(shape), why=why, fix=fix))
 
 
 def plain(value: Any) -> Any:
@@ -89,12 +96,12 @@ def plain(value: Any) -> Any:
     return tuple(plain(entry) for entry in value) if isinstance(value, list | tuple) else value
 
 
-def times(value: Any) -> str:
+def times(value: Any, axes: int = 2) -> str:
     """Return a kernel as messages write it.
 
     Examples
     --------
-    >>> times(5), times((3, 5))
-    ('5x5', '3x5')
+    >>> times(5), times((3, 5)), times(9, 1)
+    ('5x5', '3x5', '9')
     """
-    return "x".join(str(n) for n in value) if isinstance(value, tuple) else f"{value}x{value}"
+    return "x".join(str(n) for n in (value if isinstance(value, tuple) else (value,) * axes))

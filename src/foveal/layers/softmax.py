@@ -26,8 +26,7 @@ class Softmax(Layer):
         y = ops.softmax(x)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
-            # dy_k/dx_j = y_k (1[j=k] - y_j): the sum over k leaves what each dy differs from their mean under y.
-            return y * (dy - (dy * y).sum(axis=1, keepdims=True)), {}
+            return ops.softmax_grad(y, dy), {}
 
         return y, backward
 

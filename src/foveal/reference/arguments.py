@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foveal.errors import DataError, DTypeError, GeometryError, ParameterError, ShapeError, explain
+from foveal.errors import DTypeError, GeometryError, ParameterError, ShapeError, explain
 from foveal.geometry import Padding, PerAxis, Window, check_volume, integer, transposed
 
 SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}  # by number of axes
@@ -86,15 +86,15 @@ def channels(x: ArrayLike, where: str) -> NDArray[Any]:
     return array
 
 
-def batch(x: ArrayLike, where: str, axes: int | None) -> tuple[NDArray[Any], bool]:
+def batch(x: ArrayLike, where: str, axes: int | None, name: str = "x") -> tuple[NDArray[Any], bool]:
     """Return maps of shape (N, C, *spatial), and whether `x` was a single map (C, *spatial), whose results have no N.
 
     Parameters
     ----------
     x : array_like
         Maps or, where `axes` is known, a single map.
-    where : str
-        What messages begin with.
+    where, name : str
+        What messages begin with, and what they call `x`.
     axes : int or None
         Spatial axes, as filters or a kernel say; None where they do not, and x must be a batch.
 
@@ -109,13 +109,13 @@ def batch(x: ArrayLike, where: str, axes: int | None) -> tuple[NDArray[Any], boo
     >>> x.shape, single
     ((1, 3, 8, 8), True)
     """
-    array = real(x, where)
+    array = real(x, where, name)
     if axes is None:
-        return maps(array, where), False
+        return maps(array, where, name), False
     if axes not in SPATIAL or array.ndim - axes not in (1, 2):
-        raise ShapeError(_wrong_rank(array.shape, where, "x of shape", axes))
+        raise ShapeError(_wrong_rank(array.shape, where, f"{name} of shape", axes))
     single = array.ndim == axes + 1
-    return maps(array[None] if single else array, where, axes=axes), single
+    return maps(array[None] if single else array, where, name, axes), single
 
 
 def map_shape(x_shape: Sequence[int], where: str, axes: int | None) -> tuple[tuple[int, ...], bool]:
@@ -378,45 +378,6 @@ def axis(value: Any, axes: int, where: str) -> int:
     if not -axes <= index < axes:
         raise ShapeError(explain(where, expected=f"an axis from {-axes} to {axes - 1}", got=str(index)))
     return index
-
-
-def targets(where: str, scores: NDArray[Any], t: ArrayLike) -> NDArray[np.int64] | NDArray[Any]:
-    """Return labels for `scores` of shape (N, classes): indices of shape (N,), or one-hot rows as they came.
-
-    Rows may also be soft labels: non-negative numbers that sum to 1.
-
-    Raises
-    ------
-    ShapeError, DTypeError, DataError
-        Wrong shape; indices that are not integers; labels out of range, or rows that do not sum to 1.
-
-    Examples
-    --------
-    >>> targets("cross_entropy", np.zeros((2, 3)), [0, 2])
-    array([0, 2])
-    """
-    if scores.ndim != 2 or 0 in scores.shape:
-        expected = "scores of shape (N, classes) with at least one row"
-        raise ShapeError(explain(where, expected=expected, got=str(scores.shape)))
-    n, classes = scores.shape
-    labels = real(t, where, "t")
-    if labels.shape == (n, classes):
-        if not (np.all(labels >= 0) and np.allclose(labels.sum(axis=1), 1, atol=1e-5)):
-            got = f"rows that sum to {labels.sum(axis=1).min():g} .. {labels.sum(axis=1).max():g}"
-            raise DataError(explain(where, expected="one-hot rows: non-negative, sum 1", got=got))
-        return labels
-    if labels.shape != (n,):
-        expected = f"t of shape ({n},) with class indices, or ({n}, {classes}) one-hot"
-        fix = "Flatten it with t.ravel()." if labels.size == n else ""
-        raise ShapeError(explain(where, expected=expected, got=str(labels.shape), fix=fix))
-    if labels.dtype.kind not in "iu":
-        fix = "Convert it first: t.astype('int64')."
-        raise DTypeError(explain(where, expected="integer class indices t", got=f"dtype {labels.dtype}", fix=fix))
-    if labels.min() < 0 or labels.max() >= classes:
-        expected = f"class indices from 0 to {classes - 1}"
-        fix = "Number the classes from 0, or give the last layer more units."
-        raise DataError(explain(where, expected=expected, got=f"{labels.min()} .. {labels.max()}", fix=fix))
-    return labels.astype(np.int64)
 
 
 def _not_empty(shape: tuple[int, ...], where: str, name: str) -> None:

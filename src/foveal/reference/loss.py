@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from foveal.errors import ParameterError, ShapeError, explain
+from foveal.errors import DataError, DTypeError, ParameterError, ShapeError, explain
 from foveal.reference import arguments
 from foveal.reference.softmax import log_softmax, softmax
 
@@ -135,10 +137,49 @@ def sum_of_squares_grad(y: ArrayLike, t: ArrayLike) -> F64:
     return error / len(error)
 
 
+def targets(where: str, scores: NDArray[Any], t: ArrayLike) -> NDArray[np.int64] | NDArray[Any]:
+    """Return labels for `scores` of shape (N, classes): indices of shape (N,), or one-hot rows as they came.
+
+    Rows may also be soft labels: non-negative numbers that sum to 1.
+
+    Raises
+    ------
+    ShapeError, DTypeError, DataError
+        Wrong shape; indices that are not integers; labels out of range, or rows that do not sum to 1.
+
+    Examples
+    --------
+    >>> targets("cross_entropy", np.zeros((2, 3)), [0, 2])
+    array([0, 2])
+    """
+    if scores.ndim != 2 or 0 in scores.shape:
+        expected = "scores of shape (N, classes) with at least one row"
+        raise ShapeError(explain(where, expected=expected, got=str(scores.shape)))
+    n, classes = scores.shape
+    labels = arguments.real(t, where, "t")
+    if labels.shape == (n, classes):
+        if not (np.all(labels >= 0) and np.allclose(labels.sum(axis=1), 1, atol=1e-5)):
+            got = f"rows that sum to {labels.sum(axis=1).min():g} .. {labels.sum(axis=1).max():g}"
+            raise DataError(explain(where, expected="one-hot rows: non-negative, sum 1", got=got))
+        return labels
+    if labels.shape != (n,):
+        expected = f"t of shape ({n},) with class indices, or ({n}, {classes}) one-hot"
+        fix = "Flatten it with t.ravel()." if labels.size == n else ""
+        raise ShapeError(explain(where, expected=expected, got=str(labels.shape), fix=fix))
+    if labels.dtype.kind not in "iu":
+        fix = "Convert it first: t.astype('int64')."
+        raise DTypeError(explain(where, expected="integer class indices t", got=f"dtype {labels.dtype}", fix=fix))
+    if labels.min() < 0 or labels.max() >= classes:
+        expected = f"class indices from 0 to {classes - 1}"
+        fix = "Number the classes from 0, or give the last layer more units."
+        raise DataError(explain(where, expected=expected, got=f"{labels.min()} .. {labels.max()}", fix=fix))
+    return labels.astype(np.int64)
+
+
 def _checked(scores: ArrayLike, t: ArrayLike, label_smoothing: float, where: str) -> tuple[F64, F64]:
     """Return scores and one-hot labels, smoothed."""
     scores = arguments.real(scores, where, "scores").astype(np.float64)
-    labels, smoothing = arguments.targets(where, scores, t), arguments.number(label_smoothing, where, "label_smoothing")
+    labels, smoothing = targets(where, scores, t), arguments.number(label_smoothing, where, "label_smoothing")
     if not 0 <= smoothing <= 1:
         raise ParameterError(explain(where, expected="label_smoothing from 0 to 1", got=str(label_smoothing)))
     classes = scores.shape[1]

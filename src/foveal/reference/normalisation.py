@@ -272,15 +272,30 @@ def _neighbours(x: F64, before: int, after: int) -> F64:
     return total
 
 
-def _checked_lrn(x: ArrayLike, size: int, alpha: float, beta: float, k: float, where: str) -> tuple[F64, int, int]:
-    x, size = arguments.maps(x, where).astype(np.float64), integer(size, "size")
-    for name, value in (("alpha", alpha), ("beta", beta), ("k", k)):
-        arguments.number(value, where, name)
-    if alpha < 0 or k <= 0:
-        expected = "alpha of at least 0 and k of more than 0"
+def check_response(size: int, alpha: float, beta: float, k: float, where: str) -> tuple[int, float, float, float]:
+    """Return the numbers of `local_response_norm` if they are possible.
+
+    Raises
+    ------
+    GeometryError, DTypeError, ParameterError
+
+    Examples
+    --------
+    >>> check_response(5, 1e-4, 0.75, 2, "local_response_norm")
+    (5, 0.0001, 0.75, 2.0)
+    """
+    numbers = [arguments.number(v, where, name) for name, v in (("alpha", alpha), ("beta", beta), ("k", k))]
+    if numbers[0] < 0 or numbers[2] <= 0:
         why = "k + alpha * sum x^2 must not be 0 or less"
+        expected = "alpha of at least 0 and k of more than 0"
         raise ParameterError(explain(where, expected=expected, got=f"alpha={alpha}, k={k}", why=why))
-    others = x.shape[1] - 1
+    return integer(size, "size"), numbers[0], numbers[1], numbers[2]
+
+
+def _checked_lrn(x: ArrayLike, size: int, alpha: float, beta: float, k: float, where: str) -> tuple[F64, int, int]:
+    """Return the maps, and how many channels before and behind each one its sum holds."""
+    x = arguments.maps(x, where).astype(np.float64)
+    size, others = check_response(size, alpha, beta, k, where)[0], x.shape[1] - 1
     return x, min((size - 1) // 2, others), min(size // 2, others)
 
 

@@ -311,19 +311,19 @@ def _placed(
     values: ArrayLike, indices: ArrayLike, x_shape: tuple[int, ...], axes: int | None, where: str, name: str
 ) -> tuple[F64, I64, tuple[int, ...], bool]:
     """Check values and their places; return both as (N*C, P*Q), x's shape with N, and whether it came without."""
-    shape, single = arguments.map_shape(x_shape, where, axes)
-    values = arguments.real(values, where, name).astype(np.float64)
-    given = (1, *values.shape) if single else values.shape
-    if len(given) != len(shape) or given[:2] != shape[:2]:
-        expected = f"{name} of {shape[0]} x {shape[1]} maps of {len(shape) - 2} axes"
-        raise ShapeError(explain(where, expected=expected, got=str(values.shape), why=f"x has shape {tuple(x_shape)}"))
-    places = arguments.same_shape(indices, values.shape, where, "indices", f"one index for each number of {name}")
-    if places.dtype.kind not in "iu":
-        raise DTypeError(explain(where, expected="integer indices", got=f"dtype {places.dtype}"))
-    size = volume(shape[2:])
-    if places.size and not (places.min() >= 0 and places.max() < size):
-        expected, got = f"indices from 0 to {size - 1}", f"{places.min()} .. {places.max()}"
+    maps, single = arguments.batch(values, where, axes, name)
+    given = maps.shape[single:]
+    indices = arguments.same_shape(indices, given, where, "indices", f"one index for each number of {name}")
+    if indices.dtype.kind not in "iu":
+        raise DTypeError(explain(where, expected="integer indices", got=f"dtype {indices.dtype}"))
+    if len(x_shape) != len(given) or tuple(x_shape[: 2 - single]) != given[: 2 - single]:
+        letters = ", ".join([*map(str, given[: 2 - single]), arguments.SPATIAL[maps.ndim - 2]])
+        why = f"{name} has shape {given}"
+        raise ShapeError(explain(where, expected=f"x_shape ({letters})", got=str(tuple(x_shape)), why=why))
+    shape, _ = arguments.map_shape(x_shape, where, maps.ndim - 2)
+    size, flat = volume(shape[2:]), (shape[0] * shape[1], volume(maps.shape[2:]))
+    if indices.size and not (indices.min() >= 0 and indices.max() < size):
+        expected, got = f"indices from 0 to {size - 1}", f"{indices.min()} .. {indices.max()}"
         why = f"the map has {' x '.join(map(str, shape[2:]))} positions"
         raise ShapeError(explain(where, expected=expected, got=got, why=why))
-    flat = shape[0] * shape[1], volume(given[2:])
-    return values.reshape(flat), places.astype(np.int64).reshape(flat), shape, single
+    return maps.astype(np.float64).reshape(flat), indices.astype(np.int64).reshape(flat), shape, single

@@ -117,7 +117,7 @@ def _run(job: Job, now: Checkpoint, report: Silent, asked: Callable[[], bool]) -
 def _training(job: Job) -> Any:
     from foveal.engine import training  # brings Numba: not before it is needed
 
-    return training(job.net, job.x, job.t, batch_size=job.batch_size, optimizer=job.optimizer)
+    return training(job.net, job.x, job.t, batch_size=job.batch_size, optimizer=job.optimizer, seed=job.seed)
 
 
 def _epoch(job: Job, run: Any, now: Checkpoint, report: Silent, asked: Callable[[], bool]) -> bool:
