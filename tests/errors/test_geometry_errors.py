@@ -93,16 +93,15 @@ GEOMETRY = [
 ]
 
 OPERATIONS = [
-    (lambda: ref.correlate(zeros(3, 8, 8), W), ShapeError, r"^correlate: expected x of .*\(3, 8, 8\).*x\[None\]"),
-    (lambda: ref.correlate(zeros(2, 3, 8, 8, 8), W), ShapeError, r"got .*8, 8, 8\): 1D and 3D maps are not there yet"),
-    (lambda: ref.correlate(zeros(8, 8), W), ShapeError, r"it has 2 axes\. One grey image .* x\[None, None\]"),
+    (lambda: ref.correlate(zeros(2, 3, 8, 8, 8), W), ShapeError, r"got .*8, 8, 8\): it has 5 axes and the kernel 2"),
+    (lambda: ref.correlate(zeros(8, 8), W), ShapeError, r"it has 2 axes and .* One grey image .* x\[None, None\]"),
     (lambda: ref.correlate([[1], [1, 2]], W), ShapeError, r"^correlate: .* rows of different lengths"),
     (lambda: ref.correlate(X * 1j, W), DTypeError, r"^correlate: expected x of real numbers, got dtype complex128"),
     (lambda: ref.correlate(X.astype(str), W), DTypeError, r"got dtype <U"),
     (
-        lambda: ref.correlate(X, zeros(4, 3, 3)),
+        lambda: ref.correlate(X, zeros(4, 3)),
         ShapeError,
-        r"^correlate: expected w of shape \(K, C/groups, R, S\), got",
+        r"^correlate: expected w of shape \(K, C/groups, R\), \(K, C/groups, R, S\) or \(K, C/groups, T, R, S\), got",
     ),
     (
         lambda: ref.correlate(X, zeros(4, 1, 3, 3)),
@@ -121,22 +120,30 @@ OPERATIONS = [
     (lambda: ref.correlate(X, W, stride=2, rounding="error"), GeometryError, r"divisible by the stride"),
     (lambda: ref.correlate(X, W, rounding="up"), ParameterError, r"^rounding: .* got 'up'"),
     (lambda: ref.convolve(X, zeros(4, 1, 3, 3)), ShapeError, r"^convolve: expected w of shape \(K, 3, R, S\)"),
-    (lambda: ref.convolve(zeros(3, 8, 8), W), ShapeError, r"^convolve: expected x"),
+    (lambda: ref.convolve(zeros(8, 8), W), ShapeError, r"^convolve: expected x of shape \(N, C, H, W\) or \(C, H, W\)"),
     (
         lambda: ref.correlate_grad(X, W, zeros(2, 4, 8, 8)),
         ShapeError,
         r"expected dy of shape \(2, 4, 6, 6\), got .*8, 8\)",
     ),
-    (lambda: ref.correlate_grad(X, zeros(4, 3, 3), X), ShapeError, r"^correlate_grad: expected w"),
-    (lambda: ref.im2col(zeros(8, 8), 3), ShapeError, r"^im2col: expected x of shape \(N, C, H, W\), got \(8, 8\)"),
+    (lambda: ref.correlate_grad(X, zeros(4, 3, 3), X), ShapeError, r"^correlate_grad: expected x of shape \(N, C, L\)"),
+    (lambda: ref.im2col(zeros(8, 8), 3), ShapeError, r"^im2col: expected x of shape \(N, C, L\), .*, got \(8, 8\)"),
     (lambda: ref.im2col(X, 9), GeometryError, r"^kernel: "),
-    (lambda: ref.col2im(zeros(4, 4), (3, 3), 2), ShapeError, r"^col2im: expected x_shape \(N, C, H, W\), got \(3, 3\)"),
+    (
+        lambda: ref.col2im(zeros(4, 4), (3, 3), 2),
+        ShapeError,
+        r"^col2im: expected x_shape \(N, C, L\), .*, got \(3, 3\)",
+    ),
     (
         lambda: ref.col2im(zeros(5, 4), (1, 1, 3, 3), 2),
         ShapeError,
         r"^col2im: expected cols of shape \(4, 4\), got \(5, 4\)",
     ),
-    (lambda: ref.max_pool(zeros(8, 8), 2), ShapeError, r"^max_pool: expected x of shape \(N, C, H, W\)"),
+    (
+        lambda: ref.max_pool(zeros(8, 8), 2),
+        ShapeError,
+        r"^max_pool: expected x of shape \(N, C, L\), \(N, C, H, W\) or",
+    ),
     (lambda: ref.max_pool(X, 9), GeometryError, r"^kernel: expected a window that spans at most 8"),
     (lambda: ref.max_pool(X, 2, padding=2), GeometryError, r"^padding: expected every window to see the map"),
     (lambda: ref.max_pool(X, 2, stride=0), GeometryError, r"^stride: expected a positive integer, got 0"),
@@ -160,10 +167,18 @@ OPERATIONS = [
         ShapeError,
         r"^max_pool_grad: expected indices from 0 to 15, got 16 \.\. 16: the map has 4 x 4 positions",
     ),
-    (lambda: ref.avg_pool(zeros(8, 8), 2), ShapeError, r"^avg_pool: expected x of shape \(N, C, H, W\)"),
+    (
+        lambda: ref.avg_pool(zeros(8, 8), 2),
+        ShapeError,
+        r"^avg_pool: expected x of shape \(N, C, L\), \(N, C, H, W\) or",
+    ),
     (lambda: ref.avg_pool(X, 2, padding=2), GeometryError, r"^padding: expected every window to see the map"),
     (lambda: ref.avg_pool_grad(zeros(2, 3, 3, 4), X.shape, 2), ShapeError, r"expected dy of shape \(2, 3, 4, 4\), got"),
-    (lambda: ref.avg_pool_grad(zeros(2, 3, 4, 4), (2, 1, 8, 8), 2), ShapeError, r"x_shape \(2, 3, H, W\), got"),
+    (
+        lambda: ref.avg_pool_grad(zeros(2, 3, 4, 4), (2, 1, 8, 8), 2),
+        ShapeError,
+        r"expected dy of shape \(2, 1, 4, 4\), got",
+    ),
     (
         lambda: ref.affine(zeros(4), zeros(4, 2)),
         ShapeError,
@@ -185,7 +200,7 @@ OPERATIONS = [
     (lambda: ref.relu_grad(X, W), ShapeError, r"^relu_grad: expected dy of shape \(2, 3, 8, 8\), got \(4, 3, 3, 3\)"),
     (lambda: ref.sigmoid(["a"]), DTypeError, r"^sigmoid: expected x of real numbers"),
     (lambda: ref.sigmoid_grad(X, W), ShapeError, r"^sigmoid_grad: expected dy of shape"),
-    (lambda: ref.softmax(X), ShapeError, r"^softmax: expected scores of shape \(N, classes\), got \(2, 3, 8, 8\)"),
+    (lambda: ref.softmax(np.float64(1)), ShapeError, r"^softmax: expected scores of shape \(N, classes\) .*, got \(\)"),
     (lambda: ref.softmax(zeros(2, 0)), ShapeError, r"^softmax: .* got \(2, 0\)"),
     (lambda: ref.cross_entropy(zeros(0, 3), []), ShapeError, r"^cross_entropy: expected scores .* at least one row"),
     (

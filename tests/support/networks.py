@@ -10,8 +10,25 @@ import numpy as np
 import foveal as fv
 from foveal import reference
 from foveal.layers import (
-    Affine, AvgPool, BatchNorm, Convolution, ConvTranspose, Dropout, Flatten, GlobalAvgPool, GlobalMaxPool, Layer,
-    LeakyReLU, LocalResponseNorm, MaxPool, ReLU, ScaledTanh, Sigmoid, Softmax, Subsampling, Tanh,
+    Affine,
+    AvgPool,
+    BatchNorm,
+    Convolution,
+    ConvTranspose,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Layer,
+    LeakyReLU,
+    LocalResponseNorm,
+    MaxPool,
+    ReLU,
+    ScaledTanh,
+    Sigmoid,
+    Softmax,
+    Subsampling,
+    Tanh,
 )  # fmt: skip
 from foveal.layers.learned import Learned
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from foveal.errors import ParameterError, explain, nearest
+from foveal.errors import ParameterError, ShapeError, explain, nearest
 from foveal.layers import Affine, Convolution, MaxPool, ReLU
 from foveal.network import Network
 
@@ -56,6 +56,9 @@ class SimpleConvNet(Network):
                 raise ParameterError(
                     explain("conv_param", expected="known names", got=repr(name), fix=nearest(str(name), DEFAULTS))
                 )
+        if len(input_dim) != 3:
+            fix = "One grey image of 28x28 is (1, 28, 28)."
+            raise ShapeError(explain("SimpleConvNet", expected="input_dim (C, H, W)", got=str(input_dim), fix=fix))
         conv: dict[str, Any] = DEFAULTS | given
         layers = [
             Convolution(conv["filter_num"], conv["filter_size"], stride=conv["stride"], padding=conv["pad"],
