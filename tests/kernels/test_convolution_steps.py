@@ -6,6 +6,7 @@ Every map lies in poisoned memory: what no step may read is NaN, what no step ma
 from __future__ import annotations
 
 import itertools
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -159,6 +160,15 @@ def test_gradients(name, case):
 
 
 @every_isa
+@random_cases
+@given(case=any_axes)
+def test_gradients_of_rows_in_parts(name, case):
+    """Rows that are longer than what fits in L1 are cut."""
+    with mock.patch.object(convolution_steps, "PIXELS", 2):
+        check_gradients(case, name)
+
+
+@every_isa
 @pytest.mark.parametrize("case", FIXED, ids=lambda c: f"{c.x_shape}-{c.w_shape}")
 def test_fixed_shapes(name, case):
     check_forward(case, name)
@@ -167,8 +177,8 @@ def test_fixed_shapes(name, case):
 
 @every_isa
 @pytest.mark.parametrize("spatial", [(10, 21), (7, 7), (210,), (3, 7, 10)])
-def test_pixels_without_borders_are_cut_into_other_rows(name, spatial, monkeypatch):
-    """1x1: forward and dx take all pixels as one row, dw takes rows that fit in L1."""
+def test_pixels_without_borders_are_one_row(name, spatial, monkeypatch):
+    """1x1: all pixels are one row, which dw takes in parts that fit in L1."""
     monkeypatch.setattr(convolution_steps, "PIXELS", 30)
     one, zero = (1,) * len(spatial), ((0, 0),) * len(spatial)
     case = Case((2, 5, *spatial), (40, 5, *one), one, zero, one, 1, 9)

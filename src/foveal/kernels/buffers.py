@@ -88,13 +88,11 @@ class Map:
         """Whether there is no border: all pixels of an image are neighbours."""
         return self.border == Border()
 
-    def in_rows(self, columns: int) -> Map:
-        """Return the same memory seen as 2D maps with rows of `columns` pixels; there is no border."""
+    def as_one_row(self) -> Map:
+        """Return the same memory seen as 1D maps; there is no border."""
         seen = copy.copy(self)
-        pixels = self.D * self.H * self.W
-        seen.shape = self.C, pixels // columns, columns
-        seen.D, seen.H, seen.W = 1, pixels // columns, columns
-        seen.row, seen.plane = columns * self.pixel, pixels * self.pixel
+        seen.D, seen.H, seen.W = 1, 1, self.D * self.H * self.W
+        seen.shape, seen.row = (self.C, seen.W), seen.W * self.pixel
         return seen
 
     @property

@@ -106,29 +106,29 @@ def convolution_pool_forward(args, counter, thread):
 
 
 @helper
-def add_weight_gradient(a, x, dy, dw, dys, rows, combination):
-    """Add the weight gradient of `rows` output rows to one (panel, tap) of dw: r = run, k = pixels, taps = rows."""
+def add_weight_gradient(a, x, dy, dw, dys, rows, columns, combination):
+    """Add what `columns` pixels of `rows` rows give one (panel, tap) of dw: r = run, k = pixels, taps = rows."""
     table, _, offset, channel, width, tail = panel(a, combination // a.T)
     t = combination % a.T
     to = dw + offset - a.w + 4 * t * a.K * width
     tile_rows(table, a.R, x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows,
-              a.columns, to, width, to, width, -float("inf"), tail, a.K)  # fmt: skip
+              columns, to, width, to, width, -float("inf"), tail, a.K)  # fmt: skip
 
 
 _GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows"
 
 
 @helper
-def add_bias_gradient(a, dy, db, rows, p):
-    """Add the sum over pixels of `rows` rows of dy for panel p: the weight gradient of an input of ones."""
+def add_bias_gradient(a, dy, db, rows, columns, p):
+    """Add the sum over `columns` pixels of `rows` rows of dy for panel p: the weight gradient of an input of ones."""
     _, _, _, channel, width, tail = panel(a, p)
     table = a.one_last if p == a.panels - 1 else a.one_main
     to = db + 4 * channel
-    tile_rows(table, 1, a.one, 0, 0, dy + 4 * channel, a.dys, a.one_rows, rows, a.columns, to, width, to, width,
+    tile_rows(table, 1, a.one, 0, 0, dy + 4 * channel, a.dys, a.one_rows, rows, columns, to, width, to, width,
               -float("inf"), tail, 1)  # fmt: skip
 
 
-_ALONE = "x_plane dy_plane dy_row dys groups planes rows one one_rows one_main one_last"
+_ALONE = "x_plane dy_plane dy_row dys groups planes rows cuts one one_rows one_main one_last"
 
 
 @kernel(fields(f"{_GRADIENT} {_ALONE} {PANELS}"))
@@ -152,14 +152,16 @@ def convolution_weight_gradient(args, counter, thread):
                 floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
         for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
             for o in range(a.planes):
-                for row in range(0, a.rows, a.block):
-                    x = a.x + 4 * (n * a.x_image + o * a.x_plane + row * a.x_row)
-                    dy = a.dy + 4 * (n * a.dy_image + o * a.dy_plane + row * a.dy_row)
-                    rows = min(a.block, a.rows - row)
+                for block in range((a.rows + a.block - 1) // a.block * a.cuts):
+                    row, cut = block // a.cuts * a.block, block % a.cuts
+                    column = cut * a.columns // a.cuts
+                    rows, columns = min(a.block, a.rows - row), (cut + 1) * a.columns // a.cuts - column
+                    x = a.x + 4 * (n * a.x_image + o * a.x_plane + row * a.x_row + column * a.xs)
+                    dy = a.dy + 4 * (n * a.dy_image + o * a.dy_plane + row * a.dy_row + column * a.dys)
                     for c in range(first, stop):
                         if c % a.T == 0:
-                            add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, c // a.T)
-                        add_weight_gradient(a, x, dy, dw, a.dys, rows, c)
+                            add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
+                        add_weight_gradient(a, x, dy, dw, a.dys, rows, columns, c)
         task = take(counter)
 
 
@@ -194,7 +196,7 @@ def convolution_pool_weight_gradient(args, counter, thread):
                                 a.marks + n * a.marks_image + pixel * a.marks_pixel, a.marks_pixel, db)  # fmt: skip
                 x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
                 for c in range(a.panels * a.T):
-                    add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, count * a.sh, c)
+                    add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, count * a.sh, a.columns, c)
         task = take(counter)
 
 

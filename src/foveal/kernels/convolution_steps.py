@@ -30,7 +30,6 @@ from foveal.kernels.tiles import Tile, choose_outer
 NONE = -float("inf")
 PARTS = 16  # a batch's gradient is summed in at most so many parts, whatever the number of threads
 PART_FLOATS = 2_000_000  # all parts of a gradient together (8 MB)
-WHOLE = 1 << 40  # pixels of a row that is not cut
 PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so that adding them up costs little
 PIXELS = 140  # pixels of a weight gradient's tile: what it reads of x and dy stays in L1 between tiles
 
@@ -104,20 +103,13 @@ class Correlation:
         plain = all(side == 0 for side in itertools.chain.from_iterable(self.window.padding)) and self.groups == 1
         return plain and set(self.window.kernel) == set(self.window.stride) == {1}
 
-    def _in_rows(self, longest: int, *maps: Map) -> Correlation | None:
-        """Return the same 1x1 convolution of maps with rows as long as possible, if these have no borders; else None.
-
-        Pixels that are neighbours in memory may be cut into rows anywhere.
-        """
-        if not self.pointwise or not all(m.bare for m in maps):
+    def _as_one_row(self, *maps: Map) -> Correlation | None:
+        """Return the same 1x1 convolution of maps that are one long row, if these have no borders; else None."""
+        if not self.pointwise or len(self.shape) == 2 or not all(m.bare for m in maps):
             return None
-        pixels = math.prod(self.shape[1:])
-        columns = max(q for q in range(1, min(pixels, longest) + 1) if pixels % q == 0)
-        shape = self.C, pixels // columns, columns
-        if shape == self.shape:
-            return None
-        whole = Window((1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
-        return replace(self, shape=shape, window=whole, vectors=self._shape_only.tile.C)
+        row = Window((1,), (1,), ((0, 0),), (1,))
+        shape = self.C, math.prod(self.shape[1:])
+        return replace(self, shape=shape, window=row, vectors=self._shape_only.tile.C)
 
     def panels(self, x: Map) -> Panels:
         """Return how the filters are cut; `x` gives the strides of the taps and not the shape of the pack."""
@@ -173,8 +165,8 @@ class Correlation:
         self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE
     ) -> list[Step]:
         """Return the steps of y = max(floor, correlate(x, w) + bias)."""
-        if row := self._in_rows(WHOLE, x, y):
-            return row.forward(name, x.in_rows(row.shape[2]), w, bias, y.in_rows(row.shape[2]), floor)
+        if row := self._as_one_row(x, y):
+            return row.forward(name, x.as_one_row(), w, bias, y.as_one_row(), floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
         block = P if x.n * O >= PARTS else max(1, -(-P // 8))
@@ -239,13 +231,13 @@ class Correlation:
 
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
-        if rows := self._in_rows(PIXELS, x, dy):
-            return rows.weight_gradient(name, x.in_rows(rows.shape[2]), dy.in_rows(rows.shape[2]), dw, db)
+        if row := self._as_one_row(x, dy):
+            return row.weight_gradient(name, x.as_one_row(), dy.as_one_row(), dw, db)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
         groups = 1 if parts >= PARTS // 2 else min(-(-PARTS // parts), cut.count * len(cut.taps))
-        block = max(1, round(PIXELS / Q))
+        block, cuts = max(1, round(PIXELS / Q)), -(-Q // PIXELS)  # some short rows, or a part of a long one
         pixel_rows = np.array([(t * sh * x.row, t * dy.row) for t in range(min(block, P))], np.int64).ravel()
         steps = []
         one, one_rows = np.ones(1, np.float32), pixel_rows * np.resize([0, 1], pixel_rows.size)
@@ -257,8 +249,8 @@ class Correlation:
                      keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane, x_row=sh * x.row,
                      xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
-                     planes=O, rows=P, columns=Q, block=block, pixel_rows=pixel_rows, one=one, one_rows=one_rows,
-                     one_main=narrow["main"], one_last=narrow["last"], w=0, **cut.arguments()),
+                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, one=one,
+                     one_rows=one_rows, one_main=narrow["main"], one_last=narrow["last"], w=0, **cut.arguments()),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip
@@ -351,13 +343,14 @@ class Correlation:
 
         bias : C numbers that are added, where this is a transposed convolution and not a gradient; floor likewise
         """
-        if row := self._in_rows(WHOLE, dy, dx):
-            return row.input_gradient(name, dy.in_rows(row.shape[2]), w, dx.in_rows(row.shape[2]), bias, floor)
+        if row := self._as_one_row(dy, dx):
+            return row.input_gradient(name, dy.as_one_row(), w, dx.as_one_row(), bias, floor)
         C, K = self.C // self.groups, self.K // self.groups
         inverse = np.empty(self.K * C * math.prod(self.window.kernel), np.int64)  # where (k, c, r, s) is packed
         inverse[self.weight_index[self.weight_index >= 0]] = np.flatnonzero(self.weight_index >= 0)
         places = np.moveaxis(inverse.reshape(self.groups, K, C, *self.space.kernel), (0, 1, 2), (3, 4, 5))
         steps: list[Step] = []
+        with_bias = bias is not None
         for phases in self._phases:
             taps = [p.taps[::-1] for p in phases]  # e falls, so the places in dy rise
             columns = phases[2]
@@ -384,7 +377,7 @@ class Correlation:
                 y = dx.address + 4 * (sum(p.first * s for p, s in zip(phases, to, strict=True)) + g * C)
                 steps += [
                     step(name, gather, x=w, index=index, y=packed, size=cut.size, keep=(w,)),
-                    *([] if bias is None else [step(name, gather, x=bias, index=g * C + np.arange(C), y=start, size=C)]),
+                    *([step(name, gather, x=bias, index=g * C + np.arange(C), y=start, size=C)] if with_bias else []),
                     step(name, loops.convolution_forward, tile=str(cut.tile), macs=macs, keep=(dy, dx),
                          x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
                          bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
