@@ -11,13 +11,15 @@ from collections.abc import Sequence
 
 import typer
 
-from foveal.cli import bench, evaluate, predict, train
+from foveal.cli import audit, bench, evaluate, filter, predict, show, summary, train
 from foveal.errors import FovealError
 
 # Plain help: rich would join the lines of the examples, and costs 0.2 s.
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-for command in (train.train, evaluate.evaluate, predict.predict, bench.bench):
+for command in (train.train, evaluate.evaluate, predict.predict, summary.summary, audit.audit, bench.bench):
     app.command()(command)
+app.command("filter")(filter.filter_)
+app.add_typer(show.app, name="show")
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from foveal.network import Network
 
 # Name on the command line -> class in foveal.models, built with input_dim, output_size and seed.
-MODELS = {"simple": "SimpleConvNet"}
+MODELS = {"simple": "SimpleConvNet", "audio1d": "Audio1D", "voxel3d": "Voxel3D"}
 
 Data = Annotated[
-    str, typer.Option("--data", help="mnist-5k, mnist, or a folder with one subfolder of images per class.")
+    str,
+    typer.Option(
+        "--data",
+        help="mnist-5k, mnist, spoken-digits, voxel-mnist, or a folder with one subfolder of images per class.",
+    ),
 ]
 Size = Annotated[str | None, typer.Option("--size", help="Resize a folder's images: 32, or 32x48 (height x width).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]

@@ -13,6 +13,7 @@ class Subject(StrEnum):
     """What is measured."""
 
     simple = "simple"
+    ops = "ops"
     recipe = "recipe"
 
 
@@ -24,7 +25,12 @@ class Peer(StrEnum):
 
 
 def bench(
-    subject: Annotated[Subject, typer.Argument(help="simple: times of SimpleConvNet. recipe: full MNIST, 20 epochs.")],
+    subject: Annotated[
+        Subject,
+        typer.Argument(
+            help="simple: times of SimpleConvNet. ops: single operations. recipe: full MNIST, 20 epochs."
+        ),
+    ],
     against: Annotated[Peer, typer.Option(help="The peer; torch must be installed.")] = Peer.torch,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 15,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of the recipe on each side.")] = 3,
@@ -39,6 +45,7 @@ def bench(
     Examples:
       foveal bench simple
       foveal bench simple --against torch --json --out benchmarks/results/simple.json
+      foveal bench ops --rounds 5 --json
       foveal bench recipe --seeds 3
     """
     import json
@@ -48,7 +55,12 @@ def bench(
     if out is not None:
         output_folder(out.parent, make=True)
     torch = _torch() if against is Peer.torch else None
-    result = _simple(torch, rounds) if subject is Subject.simple else _recipe(torch, seeds)
+    measure = {
+        Subject.simple: lambda: _simple(torch, rounds),
+        Subject.ops: lambda: _ops(torch, rounds),
+        Subject.recipe: lambda: _recipe(torch, seeds),
+    }
+    result = measure[subject]()
     if out is not None:
         write_json(out, result)
     if as_json:
@@ -81,6 +93,26 @@ def _simple(torch: Any, rounds: int) -> dict[str, Any]:
     begun = start.measure(torch is not None)
     results = harness.run([*simple.contests(torch), *layers.contests(torch)], rounds, _tell)
     return {"bench": "simple", "machine": harness.machine(), "rounds": rounds, "contests": results, "start": begun}
+
+
+def _ops(torch: Any, rounds: int) -> dict[str, Any]:
+    from foveal.bench import harness, operations
+
+    results = harness.run(operations.contests(torch, _opencv() if torch is not None else None), rounds, _tell)
+    _tell("the kernel size from which on a Fourier transform pays")
+    return {
+        "bench": "ops", "machine": harness.machine(), "rounds": rounds, "contests": results,
+        "large_kernel_memory": operations.large_kernel_memory(), "crossover": operations.crossover(),
+    }  # fmt: skip
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ImportError:
+        _tell("OpenCV is missing (pip install opencv-python-headless): image kernels are measured alone")
+        return None
+    return cv2
 
 
 def _recipe(torch: Any, seeds: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Data sets and readers: MNIST (IDX files), the 5,000 bundled digits, and folders of images."""
+"""Data sets and readers: MNIST (IDX files), the 5,000 bundled digits, spoken digits, volumes, folders of images."""
 
 from foveal.data.dataset import Dataset, split
 from foveal.data.folder import load_folder

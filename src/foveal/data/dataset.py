@@ -1,4 +1,4 @@
-"""A data set: training and test images with their labels, and the stratified split that makes them."""
+"""A data set: training and test images, sounds or volumes with their labels, and the stratified split."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Labelled = tuple[NDArray[Any], NDArray[np.int64]]
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """Training and test images with their labels.
+    """Training and test examples with their labels: images (N, C, H, W), sounds (N, C, L) or volumes (N, C, D, H, W).
 
     Parameters
     ----------
-    train, test : tuple of ndarray of shape (N, C, H, W), uint8, and ndarray of shape (N,), int64
-        Images and class indices.
+    train, test : tuple of ndarray of shape (N, C, *spatial), uint8 or floating, and ndarray of shape (N,), int64
+        Examples and class indices.
     classes : tuple of str
         The name of each class; class index i is ``classes[i]``.
     name : str
@@ -47,17 +47,22 @@ class Dataset:
     def __post_init__(self) -> None:
         for part in ("train", "test"):
             x, t = getattr(self, part)
-            check_images(x, self.train[0].shape[1:], where=f"{part} images of {self.name!r}")
+            check_images(x, self.train[0].shape[1:], where=f"{part} {self.kind} of {self.name!r}")
             check_labels(t, len(self.classes), len(x), where=f"{part} labels of {self.name!r}")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(C, H, W): what a network for these images is built with."""
+        """(C, *spatial): what a network for these examples is built with."""
         return tuple(self.train[0].shape[1:])
+
+    @property
+    def kind(self) -> str:
+        """What the examples are, by their number of axes: sounds, images or volumes."""
+        return {3: "sounds", 4: "images", 5: "volumes"}.get(self.train[0].ndim, "examples")
 
     def __repr__(self) -> str:
         x, shown = self.train[0], ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
-        sizes = f"{len(x):,} training and {len(self.test[0]):,} test images of shape {self.input_shape}"
+        sizes = f"{len(x):,} training and {len(self.test[0]):,} test {self.kind} of shape {self.input_shape}"
         return f"Dataset {self.name!r}: {sizes}, {x.dtype}, {len(self.classes)} classes: {shown}"
 
 

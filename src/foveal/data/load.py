@@ -10,9 +10,16 @@ from foveal.data.dataset import Dataset
 from foveal.data.digits import load_mnist_5k
 from foveal.data.folder import load_folder
 from foveal.data.mnist import load_mnist
+from foveal.data.spoken_digits import load_spoken_digits
+from foveal.data.voxels import load_voxel_mnist
 from foveal.errors import ParameterError, explain, nearest
 
-DATASETS: dict[str, Callable[[], Dataset]] = {"mnist": load_mnist, "mnist-5k": load_mnist_5k}
+DATASETS: dict[str, Callable[[], Dataset]] = {
+    "mnist": load_mnist,
+    "mnist-5k": load_mnist_5k,
+    "spoken-digits": load_spoken_digits,
+    "voxel-mnist": load_voxel_mnist,
+}
 
 
 def load(
@@ -27,7 +34,8 @@ def load(
     Parameters
     ----------
     data : str or path
-        "mnist", "mnist-5k", or a folder (a folder of such a name: "./mnist"); see `load_folder` for its layout.
+        "mnist", "mnist-5k", "spoken-digits", "voxel-mnist", or a folder (a folder of such a name: "./mnist"); see
+        `load_folder` for its layout.
     size : int or (int, int), pixels
         Folders only: resize every image to (H, W).
     test_fraction : float
@@ -38,7 +46,8 @@ def load(
     Returns
     -------
     Dataset
-        ``train`` and ``test``, each (x, t): x uint8 (N, C, H, W), t int64 (N,); ``classes``, ``name``.
+        ``train`` and ``test``, each (x, t): t int64 (N,), and x of images uint8 (N, C, H, W), of sounds float32
+        (N, C, L), of volumes uint8 (N, C, D, H, W); ``classes``, ``name``.
 
     Raises
     ------
