@@ -76,8 +76,9 @@ def test_nodes_may_come_in_any_order_and_one_result_may_be_read_twice():
     relu = [
         Node(name, ReLU(), (source,), (4,)) for name, source in [("c", "b"), ("b", "a"), ("d", "a"), ("a", "input")]
     ]
-    graph = Graph((4,), relu, "c")
+    graph = Graph((4,), relu, ["c", "d"])
     assert [node.name for node in graph.nodes] == ["a", "b", "c", "d"]
+    assert (graph.output, graph.outputs) == ("c", {"c": "c", "d": "d"})
     assert {node.name for node in graph.consumers("a")} == {"b", "d"}
 
 

@@ -15,9 +15,8 @@ from foveal import reference
 from foveal._checks import check_count, check_images, check_labels
 from foveal._files import atomic_write, storage_error
 from foveal._version import __version__
-from foveal.errors import DTypeError, FormatError, FovealError, ParameterError, ShapeError, explain
+from foveal.errors import DTypeError, FormatError, FovealError, ParameterError, ShapeError, explain, nearest
 from foveal.graph import Graph
-from foveal.layers import Softmax
 from foveal.layers.base import Layer
 
 if TYPE_CHECKING:
@@ -41,10 +40,15 @@ class Network:
         Of the initial parameters; a layer that already has parameters of the right shapes keeps them.
     classes : sequence of str, optional
         Names of the classes, kept in saved files.
+    output_weights : mapping of str to float, optional
+        Weights of the outputs' losses, by name, where the graph has several; 1 where none is given. 0 leaves an output
+        out of training.
 
     Attributes
     ----------
     classes : tuple of str or None
+    output_weights : dict of str to float
+        For every output.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class Network:
         *,
         seed: int = 0,
         classes: Sequence[str] | None = None,
+        output_weights: Mapping[str, float] | None = None,
     ) -> None:
         if isinstance(layers, Graph):
             self.graph = layers
@@ -78,6 +83,7 @@ class Network:
             raise ParameterError(explain("Network", expected="an input_shape", got="None", fix=fix))
         else:
             self.graph = Graph.sequence(layers, input_shape)
+        self.output_weights = _check_output_weights(self.graph, output_weights or {})
         self.seed = check_count(seed, "seed", minimum=0)
         rng = np.random.default_rng(self.seed)
         for node in self.graph.owners():
@@ -155,7 +161,7 @@ class Network:
         if isa not in self._engines:
             from foveal.engine import Engine
 
-            self._engines[isa] = Engine(self.graph)
+            self._engines[isa] = Engine(self.graph, self.output_weights)
         return self._engines[isa]
 
     def plan(self, batch: int = 100, *, training: bool = True) -> Plan:
@@ -187,15 +193,26 @@ class Network:
         size = None if batch_size is None else check_count(batch_size, "batch_size")
         return self.engine.scores(images, size)
 
+    def outputs(self, x: ArrayLike, *, batch_size: int | None = None) -> dict[str, Array]:
+        """Return the scores of every output, by name; the first are those of `predict`."""
+        from foveal.engine import as_input
+
+        images = as_input(check_images(x, self.input_shape, empty=True))
+        size = None if batch_size is None else check_count(batch_size, "batch_size")
+        return self.engine.outputs(images, size)
+
     def probabilities(self, x: ArrayLike, *, batch_size: int | None = None) -> Array:
         """Return softmax of the scores, (N, classes): each row sums to 1."""
         scores = self.predict(x, batch_size=batch_size)
         return reference.softmax(scores).astype(np.float32) if len(scores) else scores
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the mean softmax cross-entropy of images x and labels t (class indices or one-hot)."""
+        """Return the mean softmax cross-entropy of images x and labels t (class indices or one-hot).
+
+        Of several outputs it is the sum of their losses, each times its weight in `output_weights`.
+        """
         images, labels = self._pair(x, t)
-        return float(reference.cross_entropy(self.predict(images), labels))
+        return self._loss(self.outputs(images), labels)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike, *, batch_size: int | None = None) -> float:
         """Return the share of images whose highest score is their label's."""
@@ -237,24 +254,25 @@ class Network:
             result[name] = slopes.reshape(array.shape)
         return result
 
+    def _loss(self, scores: Mapping[str, Array], t: Array) -> float:
+        weighted = [(weight, scores[name]) for name, weight in self.output_weights.items() if weight]
+        return sum(weight * float(reference.cross_entropy(y, t)) for weight, y in weighted)
+
     def _reference_loss(self, x: Array, t: Array, arrays: Mapping[str, Array]) -> float:
-        return float(reference.cross_entropy(self._reference_scores(x, arrays), t))
+        return self._loss(self._reference_outputs(x, arrays), t)
 
     def reference_scores(self, x: ArrayLike) -> Array:
         """Return the scores computed by the reference formulas in float64: what `predict` is tested against."""
-        return self._reference_scores(check_images(x, self.input_shape), self.arrays())
+        return next(iter(self.reference_outputs(x).values()))
 
-    def _reference_scores(self, x: Array, arrays: Mapping[str, Array]) -> Array:
-        scale = 1 / 255 if x.dtype == np.uint8 else 1.0
-        values: dict[str, Array] = {"input": x.astype(np.float64) * scale}
-        owner = {id(node.layer): node.name for node in self.graph.owners()}
-        for node in self.graph.nodes:
-            if isinstance(node.layer, Softmax) and node.name == self.graph.output:
-                return values[node.inputs[0]]
-            prefix = owner[id(node.layer)] + "."
-            p = {k[len(prefix) :]: v.astype(np.float64) for k, v in arrays.items() if k.startswith(prefix)}
-            values[node.name], _ = node.layer.run(reference, values[node.inputs[0]], p)
-        return values[self.graph.output]
+    def reference_outputs(self, x: ArrayLike) -> dict[str, Array]:
+        """Return the scores of every output computed by the reference formulas in float64."""
+        return self._reference_outputs(check_images(x, self.input_shape), self.arrays())
+
+    def _reference_outputs(self, x: Array, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        scaled = x.astype(np.float64) * (1 / 255 if x.dtype == np.uint8 else 1.0)
+        run = self.graph.run(reference, scaled, {k: v.astype(np.float64) for k, v in arrays.items()})
+        return {name: run.values[at] for name, at in self.graph.scores.items()}
 
     def _pair(self, x: ArrayLike, t: ArrayLike) -> tuple[Array, NDArray[np.int64]]:
         images = check_images(x, self.input_shape)
@@ -286,13 +304,17 @@ class Network:
         """
         given = {k: np.asarray(v) for k, v in parameters.items()}
         wanted = {k: v.shape for k, v in self.arrays().items()}
-        wrong = [f"{k} is missing" for k in self.parameters if k not in given]
-        wrong += [f"{k} is unknown" for k in given if k not in wanted]
-        both = [(k, s, given[k].shape) for k, s in wanted.items() if k in given]
-        wrong += [f"{k} has shape {got}, not {s}" for k, s, got in both if got != s]
-        if wrong:
+        both = [(k, shape, given[k].shape) for k, shape in wanted.items() if k in given]
+        wrong = {
+            "missing": [f"{k} is missing" for k in self.parameters if k not in given],
+            "unknown": [f"{k} is unknown" for k in given if k not in wanted],
+            "of another shape": [f"{k} has shape {got}, not {shape}" for k, shape, got in both if got != shape],
+        }
+        if any(wrong.values()):
             fix = "These are parameters of another network."
-            got = "; ".join(wrong[:6]) + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else "")
+            lists = [[*told[:6], *([f"and {len(told) - 6} more {kind}"] if len(told) > 6 else [])]
+                     for kind, told in wrong.items()]  # fmt: skip
+            got = "; ".join(entry for entries in lists for entry in entries)
             raise ShapeError(
                 explain("parameters", expected=f"the {len(self.parameters)} of {self!r}", got=got, fix=fix)
             )
@@ -305,7 +327,9 @@ class Network:
 
     def config(self) -> dict[str, Any]:
         """Return what `load` needs to build the network again, ready for JSON."""
-        return {"type": type(self).__name__, "graph": self.graph.config(), "seed": self.seed}
+        weights = {name: weight for name, weight in self.output_weights.items() if weight != 1}
+        described = {"type": type(self).__name__, "graph": self.graph.config(), "seed": self.seed}
+        return described | ({"output_weights": weights} if weights else {})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write layers and parameters to a safetensors file; an old file is replaced only when all is written.
@@ -323,6 +347,27 @@ class Network:
         content = save({k: np.ascontiguousarray(v) for k, v in self.arrays().items()}, description)
         with atomic_write(path) as file:
             file.write(content)
+
+
+def _check_output_weights(graph: Graph, given: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of every output's loss; what one set of labels cannot train is refused."""
+    if unknown := [name for name in given if name not in graph.outputs]:
+        fix = nearest(str(unknown[0]), graph.outputs)
+        raise ParameterError(explain("output_weights", expected="names of outputs", got=repr(unknown[0]), fix=fix))
+    for name, weight in given.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            where = f"output_weights[{name!r}]"
+            raise ParameterError(explain(where, expected="a number of at least 0", got=repr(weight)))
+    weights = {name: float(given.get(name, 1.0)) for name in graph.outputs}
+    if not any(weights.values()):
+        raise ParameterError(explain("output_weights", expected="one that is not 0", got=str(weights)))
+    sizes = {name: math.prod(graph.shape(at)) for name, at in graph.scores.items()}
+    for name, size in sizes.items():
+        if weights[name] and size != sizes[next(iter(sizes))]:
+            fix = f"output_weights={{{name!r}: 0}} leaves it out of training."
+            expected = f"{sizes[next(iter(sizes))]} classes, as the first output has"
+            raise ShapeError(explain(f"output {name!r}", expected=expected, got=str(size), fix=fix))
+    return weights
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -364,7 +409,8 @@ def _build(path: str, description: Mapping[str, str], arrays: Mapping[str, Array
         kind = Network.types.get(config["type"], Network)
         net = kind.__new__(kind)
         classes = json.loads(description["classes"]) if "classes" in description else None
-        Network.__init__(net, Graph.from_config(config["graph"]), seed=config["seed"], classes=classes)
+        graph, weights = Graph.from_config(config["graph"]), config.get("output_weights")
+        Network.__init__(net, graph, seed=config["seed"], classes=classes, output_weights=weights)
         net.load_parameters(arrays)
     except (FovealError, KeyError, TypeError, ValueError) as error:
         got = "a description that does not fit its arrays"

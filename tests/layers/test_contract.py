@@ -22,10 +22,15 @@ from foveal.layers import (
     LeakyReLU,
     LocalResponseNorm,
     MaxPool,
+    PadChannels,
+    Parallel,
+    RadialBasis,
     ReLU,
+    Residual,
     ScaledTanh,
     Sigmoid,
     Softmax,
+    SparseConvolution,
     Subsampling,
     Tanh,
 )  # fmt: skip
@@ -83,7 +88,16 @@ TABLE = [
     (lambda: LocalResponseNorm(2, 0.5, 0.6, 1.0), (4, 3, 2, 2), (4, 3, 2, 2), 0, 0),
     (BatchNorm, (3, 4, 5), (3, 4, 5), 6, 0),
     (lambda: BatchNorm(1e-3, 0.5), (6,), (6,), 12, 0),
+    (lambda: SparseConvolution([(0, 1), (2,), (0, 1, 2)], 3), (3, 7, 8), (3, 5, 6), 57, 1_620),
+    (lambda: SparseConvolution([(2, 0)], 2, 2, 1, 2, bias=False, weight_std=0.3), (4, 6), (1, 3), 4, 12),
+    (RadialBasis, (84,), (10,), 0, 840),
+    (lambda: RadialBasis([[1, -1, 0.5], [0, 2, -1]]), (3,), (2,), 0, 6),
+    (lambda: PadChannels(5), (3, 4, 5), (5, 4, 5), 0, 0),
     (Softmax, (6,), (6,), 0, 0),
+    (lambda: Parallel(Convolution(2, 1), [MaxPool(3, 1, 1), Subsampling(1)], []), (3, 4, 5), (8, 4, 5), 14, 180),
+    (lambda: Parallel(Affine(4), [Affine(3), ReLU(), Affine(4)], join="add", name="heads"), (6,), (4,), 65, 54),
+    (lambda: Residual([Convolution(3, 3, padding=1), ReLU()]), (3, 4, 5), (3, 4, 5), 84, 1_620),
+    (lambda: Residual([Affine(5), Residual(Affine(5))], [Affine(5, bias=False)]), (6,), (5,), 95, 85),
 ]
 every_layer = pytest.mark.parametrize(
     ("make", "input_shape", "output_shape", "count", "macs"), TABLE, ids=[repr(row[0]()) for row in TABLE]
@@ -104,7 +118,8 @@ def distinct(n, shape):
 
 
 def test_every_layer_is_in_the_table():
-    assert {type(row[0]()).__name__ for row in TABLE} == set(Layer.types)
+    joins = {"Add", "Concat"}  # they have several inputs: test_join.py
+    assert {type(row[0]()).__name__ for row in TABLE} | joins == set(Layer.types)
 
 
 def arrays(layer, input_shape, seed):
@@ -199,8 +214,11 @@ def test_forward_and_backward_alone_as_in_the_notes(make, input_shape, output_sh
     assert layer.gradients.keys() == gradients.keys()
     short = {"weight": "dw", "bias": "db"}
     for name, gradient in gradients.items():
-        np.testing.assert_array_equal(getattr(layer, short.get(name, f"d{name}")), gradient)
-        assert getattr(layer, name).shape == gradient.shape
+        np.testing.assert_array_equal(layer.gradients[name], gradient)
+        assert layer.parameters[name].shape == gradient.shape
+        if "." not in name:  # parameters of a layer in a Parallel or Residual are attributes of that layer
+            assert getattr(layer, short.get(name, f"d{name}")) is layer.gradients[name]
+            assert getattr(layer, name) is layer.parameters[name]
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -9,6 +9,7 @@ import numpy as np
 
 import foveal as fv
 from foveal import reference
+from foveal.graph import Graph, GraphBuilder
 from foveal.layers import (
     Affine,
     AvgPool,
@@ -19,6 +20,7 @@ from foveal.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
+    Join,
     Layer,
     LeakyReLU,
     LocalResponseNorm,
@@ -112,46 +114,83 @@ def _draw(rng: np.random.Generator, shape: tuple[int, ...], every_kind: bool) ->
     raise AssertionError(f"nothing fits {shape}")
 
 
+def random_graph(seed: int, input_shape: tuple[int, ...], every_kind: bool = False) -> Graph:
+    """Return a graph of some 10 to 20 nodes with branches, joins, a result that several read, and a shared layer.
+
+    Without `every_kind`, only layers that `magnitudes` has a bound for. Half of the graphs have a second output.
+    """
+    rng = np.random.default_rng(seed)
+    build = GraphBuilder(input_shape)
+    results = [build.input]  # all of them, to read from; those that nobody reads yet:
+    loose: list[str] = []
+    shared = Convolution(input_shape[0], 3, padding=1)
+
+    def read(count: int) -> list[str]:
+        latest = [str(name) for name in rng.choice(results[-5:], count)]
+        loose[:] = [name for name in loose if name not in latest]
+        return latest
+
+    def made(name: str) -> None:
+        results.append(name)
+        loose.append(name)
+
+    for _ in range(rng.integers(8, 14)):
+        (x,) = read(1)
+        alike = [r for r in results if build.shape(r) == build.shape(x)]
+        same_size = [r for r in results if build.shape(r)[1:] == build.shape(x)[1:]]
+        choice = rng.integers(6)
+        if choice == 0:
+            made(build.add([x, *map(str, rng.choice(alike, rng.integers(0, 3)))]))
+        elif choice == 1:
+            made(build.concat([x, *map(str, rng.choice(same_size, rng.integers(0, 3)))]))
+        elif choice == 2 and build.shape(x) == input_shape:
+            made(build(shared, x))
+        else:
+            made(build(_draw(rng, build.shape(x), every_kind), x))
+        loose[:] = [name for name in loose if not any(name in node.inputs for node in build.nodes)]
+    affine = Affine(4)
+    ends = [build(Affine(6), name) for name in loose]
+    scores = build(affine, build.concat(ends) if rng.integers(2) else build.add(ends))
+    if rng.integers(2):
+        return build.graph(build(Softmax(), scores) if rng.integers(2) else scores)
+    aux = build(affine, build(Affine(6), str(rng.choice(results[1:]))))
+    return build.graph({"scores": scores, "aux": aux})
+
+
 def magnitudes(net: fv.Network, x: Any) -> tuple[Any, int]:
     """Return, for each score, a bound b and the roundings n on its way: |float32 - exact| <= gamma_n * b.
 
-    Layer by layer the bound is the same formula over absolute values; pooling and activations have slope 1 or less.
+    Node by node the bound is the same formula over absolute values; pooling and activations have slope 1 or less.
     """
     arrays, owner = net.arrays(), {id(node.layer): node.name for node in net.graph.owners()}
-    b, n = np.abs(np.asarray(x, np.float64)), 1
-    if np.asarray(x).dtype == np.uint8:
-        b, n = b / 255, 3
+    pixels = np.asarray(x).dtype == np.uint8
+    given = np.abs(np.asarray(x, np.float64)) / (255 if pixels else 1)
+    found: dict[str, tuple[Any, int]] = {"input": (given, 3 if pixels else 1)}
     for node in net.graph.nodes:
         layer, prefix = node.layer, owner[id(node.layer)] + "."
         p = {k.removeprefix(prefix): np.abs(v, dtype=np.float64) for k, v in arrays.items() if k.startswith(prefix)}
-        if isinstance(layer, Softmax) and node.name == net.graph.output:
-            break
-        if isinstance(layer, Sigmoid | Softmax):
-            b, n = b + 1, n + 8 + math.prod(node.shape)
-        elif not isinstance(layer, ReLU):
-            b, _ = layer.run(reference, b, p)
+        b, n = [found[name][0] for name in node.inputs], max(found[name][1] for name in node.inputs)
+        if isinstance(layer, Join):
+            found[node.name] = layer.run_joined(reference, b, p)[0], n + len(b)
+        elif isinstance(layer, Sigmoid | Softmax):
+            found[node.name] = b[0] + 1, n + 8 + math.prod(node.shape)
+        elif isinstance(layer, ReLU):
+            found[node.name] = b[0], n
+        else:
             window = np.broadcast_to(layer.kernel if isinstance(layer, AvgPool) else 1, len(node.shape) - 1)
             terms = p["weight"][0].size if isinstance(layer, Convolution) else math.prod(window)
             n += 2 + (len(p["weight"]) if isinstance(layer, Affine) else int(terms))
-    return b, n
+            found[node.name] = layer.run(reference, b[0], p)[0], n
+    return found[next(iter(net.graph.scores.values()))]
 
 
 def reference_gradients(net: fv.Network, x: Any, t: Any) -> dict[str, Any]:
-    """Return the gradient of the mean loss, layer by layer through the formulas in float64."""
-    arrays, owner = net.arrays(), {id(node.layer): node.name for node in net.graph.owners()}
-    value = np.asarray(x, np.float64) * (1 / 255 if np.asarray(x).dtype == np.uint8 else 1)
-    tape = []
-    for node in net.graph.nodes:
-        if isinstance(node.layer, Softmax) and node.name == net.graph.output:
-            break
-        prefix = owner[id(node.layer)] + "."
-        p = {k.removeprefix(prefix): v.astype(np.float64) for k, v in arrays.items() if k.startswith(prefix)}
-        value, backward = node.layer.run(reference, value, p)
-        tape.append((prefix, backward))
-    d = reference.cross_entropy_grad(value.reshape(len(value), -1), t).reshape(value.shape)
-    found = {name: np.zeros(shape) for name, shape in net.parameters.items()}
-    for prefix, backward in reversed(tape):
-        d, gradients = backward(d)
-        for name, gradient in gradients.items():
-            found[prefix + name] += gradient
-    return found
+    """Return the gradient of the loss, node by node through the formulas in float64."""
+    scaled = np.asarray(x, np.float64) * (1 / 255 if np.asarray(x).dtype == np.uint8 else 1)
+    run = net.graph.run(reference, scaled, {k: v.astype(np.float64) for k, v in net.arrays().items()})
+    dys: dict[str, Any] = {}
+    for name, at in net.graph.scores.items():
+        y = run.values[at]
+        dy = reference.cross_entropy_grad(y.reshape(len(y), -1), t).reshape(y.shape)
+        dys[at] = dys.get(at, 0.0) + net.output_weights[name] * dy
+    return run.backward(dys)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -28,6 +29,8 @@ class Block:
         Of the map it reads, which flattening leaves as it is.
     graph_input : tuple of int
         The shape that the graph gives its input.
+    sources : tuple of str
+        Names of the values it reads: what other blocks end with, or "input".
     """
 
     nodes: list[Node]
@@ -35,16 +38,22 @@ class Block:
     graph_input: tuple[int, ...]
     isa: ISA
     threads: int
+    sources: tuple[str, ...] = field(init=False, default=())
     x: Map = field(init=False, repr=False)
     y: Map = field(init=False, repr=False)
     learning: bool = field(init=False, default=False)  # run as while learning: dropout drops, batch norm sees the batch
     seed: int = field(init=False, default=0)
-    flat: ClassVar[bool] = False  # whether dx must be free of borders: the block knows rows of features, not pixels
+    flat: ClassVar[bool] = False  # whether x and dx have no borders: the block knows rows of features, not pixels
 
     @property
     def name(self) -> str:
         """The names of the nodes: "conv1 + relu1 + pool1"."""
         return " + ".join(node.name for node in self.nodes)
+
+    @property
+    def result(self) -> str:
+        """The name of the value it makes: that of its last node."""
+        return self.nodes[-1].name
 
     @property
     def layer(self) -> Any:
@@ -79,6 +88,16 @@ class Block:
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
         """Return the steps of dx and of the gradients `g`; dy may be overwritten."""
         raise NotImplementedError
+
+    def forward_all(self, xs: Sequence[Map], y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the steps of y for the maps of all `sources`; blocks with several write this instead of `forward`."""
+        (x,) = xs
+        return self.forward(x, y, p, training)
+
+    def backward_all(self, dy: Map, dxs: Sequence[Map | None], p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the steps of the gradients of all `sources`; blocks with several write this instead of `backward`."""
+        (dx,) = dxs
+        return self.backward(dy, dx, p, g)
 
     def make_y(self, n: int, border: Border) -> Map:
         """Return the map for y."""

@@ -207,18 +207,6 @@ class PoolingBlock(Block):
         )  # fmt: skip
 
 
-class FlattenBlock(Shapeless):
-    """Flattening changes no memory: the next layer reads the same map."""
-
-    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
-        """Return no step: y is x."""
-        return []
-
-    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
-        """Return no step: dx is dy."""
-        return []
-
-
 def pool_window(layer: Any, spatial: Sequence[int]) -> Window:
     """Return a pooling layer's window on a map of this size, with what "ceil" adds as padding."""
     window = Window.resolve(spatial, layer.kernel, layer.stride, layer.padding, getattr(layer, "dilation", 1))

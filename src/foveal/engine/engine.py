@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveal.engine.blocks import ConvolutionBlock
-from foveal.engine.fusion import find_blocks
+from foveal.engine.fusion import Cut, shared_layers
 from foveal.engine.plan import Images, Plan
 from foveal.engine.weights import Weights
 from foveal.graph import Graph
@@ -28,67 +29,73 @@ class Engine:
     ----------
     graph : Graph
         Its layers are initialised.
+    output_weights : mapping of str to float, optional
+        Of the losses of the outputs; 1 without it. Outputs with 0 are not trained.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, output_weights: Mapping[str, float] | None = None) -> None:
         self.graph, self.isa = graph, host()
-        blocks = self._blocks()
+        weights = dict.fromkeys(graph.outputs, 1.0) if output_weights is None else output_weights
+        self._losses = {name: weight for name, weight in weights.items() if weight}
+        self._shared = shared_layers(graph)
+        self._vectors: dict[int, int] = {}  # of the panels of a shared convolution, packed for its first use
+        blocks = self._cut(graph).blocks
         self.weights = Weights(graph, {id(b.layer): b.packing() for b in reversed(blocks)})
         self.lock = threading.RLock()
-        self._plans: dict[tuple[int, bool, bool, int], Plan] = {}
+        self._plans: dict[Any, Plan] = {}
         self._moody = any(differs_in_training(layer) for layer in graph.layers)
 
-    def _blocks(self) -> list[Any]:
-        """Return new blocks; a shared convolution is packed for its first use."""
-        blocks = find_blocks(self.graph, self.isa, pool().size)
-        vectors: dict[int, int] = {}
-        for b in blocks:
-            if isinstance(b, ConvolutionBlock):
-                if id(b.layer) in vectors:
-                    b.vectors = vectors[id(b.layer)]
+    def _cut(self, graph: Graph) -> Cut:
+        """Return this graph, or the part of it that some outputs need, in new blocks."""
+        cut = Cut(graph, self.isa, pool().size, self._shared)
+        for b in cut.blocks:
+            if isinstance(b, ConvolutionBlock) and id(b.layer) in self._shared:
+                if id(b.layer) in self._vectors:
+                    b.vectors = self._vectors[id(b.layer)]
                     b.__dict__.pop("_geometry", None)  # made with the tile's own choice
-                vectors.setdefault(id(b.layer), b.geometry._shape_only.tile.C)
-        return blocks
+                self._vectors.setdefault(id(b.layer), b.geometry._shape_only.tile.C)
+        return cut
 
-    def plan(self, batch: int, training: bool, learning: bool = False) -> Plan:
+    def plan(self, batch: int, training: bool, learning: bool = False, outputs: Iterable[str] = ()) -> Plan:
         """Return the plan for up to `batch` images; the same one for the same arguments.
 
         training : with gradients; learning : as dropout and batch norm are while the network learns
+        outputs : those that are wanted, without gradients; the first one if none is named
         """
         with self.lock:
             threads, learning = pool().size, learning and self._moody
-            key = batch, training, learning, threads
+            names = tuple(self._losses if training else outputs or [next(iter(self.graph.outputs))])
+            key = batch, training, learning, threads, names
             if key not in self._plans:
-                self._plans[key] = Plan(self.graph, self.weights, self._blocks(), batch, training, learning, self.isa,
+                graph, losses = self.graph.only(names), self._losses if training else {}
+                self._plans[key] = Plan(graph, self.weights, self._cut(graph), batch, losses, learning, self.isa,
                                         threads, self.lock)  # fmt: skip
             return self._plans[key]
 
     def scores(self, x: Images, batch: int | None = None) -> NDArray[np.float32]:
-        """Return the output of the graph for all images of x, `batch` at a time."""
-        n = len(x)
-        shape = self.graph[self.blocks_output].shape
-        y = np.empty((n, *shape), np.float32)
-        if not n:
-            return y
-        size = batch or INFERENCE
-        plan = self.plan(size if n >= size else 1 << (n - 1).bit_length(), False)
-        with self.lock:
-            self.weights.pull()
-            for start in range(0, n, plan.batch):
-                stop = min(start + plan.batch, n)
-                plan.forward(x, start, stop - start, y[start:stop])
-        return y
+        """Return the first output for all images of x, `batch` at a time."""
+        first = next(iter(self.graph.outputs))
+        return self.outputs(x, batch, [first])[first]
 
-    @property
-    def blocks_output(self) -> str:
-        """The node whose values are the scores: the one before a final Softmax."""
-        from foveal.layers import Softmax
-
-        last = self.graph[self.graph.output]
-        return last.inputs[0] if isinstance(last.layer, Softmax) and last.inputs[0] != "input" else last.name
+    def outputs(
+        self, x: Images, batch: int | None = None, names: Iterable[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the scores of all outputs, or those named, for all images of x, `batch` at a time."""
+        n, places = len(x), self.graph.scores
+        wanted = tuple(self.graph.outputs if names is None else names)
+        found = {name: np.empty((n, *self.graph.shape(places[name])), np.float32) for name in wanted}
+        if n:
+            size = batch or INFERENCE
+            plan = self.plan(size if n >= size else 1 << (n - 1).bit_length(), False, outputs=wanted)
+            with self.lock:
+                self.weights.pull()
+                for start in range(0, n, plan.batch):
+                    stop = min(start + plan.batch, n)
+                    plan.forward(x, start, stop - start, {name: y[start:stop] for name, y in found.items()})
+        return found
 
     def gradient(self, x: Images, labels: NDArray[np.int64]) -> tuple[float, dict[str, NDArray[np.float32]]]:
-        """Return the mean loss over x and its gradient for every parameter, in the users' shapes."""
+        """Return the loss over x and its gradient for every parameter, in the users' shapes."""
         n = len(x)
         plan = self.plan(GRADIENT if n >= GRADIENT else 1 << (n - 1).bit_length(), True)
         with self.lock:

@@ -1,67 +1,140 @@
-"""Which nodes run as one: what follows a convolution or an affine layer is taken into its block while it can be."""
+"""Which nodes run as one: what follows a convolution, an affine layer or a sum is taken into its block while it can be.
+
+A node is taken in only if nobody else reads the one before it.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Set
+from typing import Any
 
 from foveal import layers as L
 from foveal.engine.block import Block, Shape
-from foveal.engine.blocks import (
-    ActivationBlock,
-    AffineBlock,
-    ConvolutionBlock,
-    FlattenBlock,
-    PoolingBlock,
-    pool_window,
-)
+from foveal.engine.blocks import ActivationBlock, AffineBlock, ConvolutionBlock, PoolingBlock, pool_window
 from foveal.engine.fallback import FallbackBlock
-from foveal.graph import Graph, Node
+from foveal.engine.joins import AddBlock, ConcatBlock, JoinFallbackBlock
+from foveal.graph import INPUT, Graph, Node
 from foveal.kernels.isa import ISA
 
 
-def find_blocks(graph: Graph, isa: ISA, threads: int) -> list[Block]:
-    """Cut a graph into blocks, in the order in which they run; a Softmax at the end is left to the loss."""
-    nodes = [n for n in graph.nodes if not (isinstance(n.layer, L.Softmax) and n.name == graph.output)]
-    blocks: list[Block] = []
-    shape: tuple[int, ...] = graph.input_shape
-    while nodes:
-        taken = _take(nodes, shape, graph.input_shapes(nodes[0].name)[0], isa, threads)
-        blocks.append(taken)
-        nodes = nodes[len(taken.nodes) :]
-        shape = taken.shape  # of the map in memory, which flattening leaves as it is
-    if math.prod(shape[1:]) > 1:  # a map at the end: the loss counts classes in (C, *spatial) order
-        order = Node("scores", L.Flatten(), (graph.output,), (math.prod(shape),))
-        blocks.append(FallbackBlock([order], shape, shape, isa, threads))
-    return blocks
+class Cut:
+    """A graph in blocks.
+
+    A *value* is what a block makes; it is called as the block's last node. A Flatten makes none: its readers read the
+    map as it lies, unless they need the features in (C, *spatial) order, which then is a block of its own.
+
+    Parameters
+    ----------
+    graph : Graph
+    isa : ISA
+    threads : int
+    shared : set of int
+        Ids of the layers that are used several times, in this graph or in a larger one with the same parameters.
+
+    Attributes
+    ----------
+    blocks : list of Block
+        In an order in which they can run.
+    scores : dict of str
+        For each output the value that holds its scores, a row of features. A Softmax at the end is left to the loss.
+    """
+
+    def __init__(self, graph: Graph, isa: ISA, threads: int, shared: Set[int] = frozenset()) -> None:
+        self.graph, self.isa, self.threads, self.shared = graph, isa, threads, shared
+        self.blocks: list[Block] = []
+        self._ends = set(graph.scores.values())
+        self._readers: dict[str, list[Node]] = {name: [] for name in (INPUT, *(n.name for n in graph.nodes))}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self._readers[name].append(node)
+        self._values = {INPUT: INPUT}  # by node
+        self._shapes: dict[str, Shape] = {INPUT: graph.input_shape}  # of the values, as they lie in memory
+        for node in graph.nodes:
+            if node.name not in self._values and not self._left_to_the_loss(node):
+                self._cut(node)
+        self.scores = {name: self._in_order(self._values[at]) for name, at in graph.scores.items()}
+
+    def _left_to_the_loss(self, node: Node) -> bool:
+        return isinstance(node.layer, L.Softmax) and not self._readers[node.name]
+
+    def _cut(self, first: Node) -> None:
+        """Make the block that begins with this node."""
+        sources = [self._values[name] for name in first.inputs]
+        if isinstance(first.layer, L.Flatten):
+            self._values[first.name] = sources[0]
+            return
+        if isinstance(first.layer, L.Affine) and id(first.layer) in self.shared:  # one packing for all uses
+            sources = [self._in_order(value) for value in sources]
+        if isinstance(first.layer, L.Join) and len(first.shape) == 1:
+            sources = [self._in_order(value) for value in sources]
+        self._append(self._taken(first, self._shapes[sources[0]]), *sources)
+
+    def _append(self, block: Block, *sources: str) -> str:
+        block.sources = sources
+        self.blocks.append(block)
+        self._values |= {node.name: block.result for node in block.nodes}
+        self._shapes[block.result] = block.shape
+        return block.result
+
+    def _in_order(self, value: str) -> str:
+        """Return the value whose numbers are those of `value` in a row, in (C, *spatial) order."""
+        shape, name = self._shapes[value], f"{value} in order"
+        if math.prod(shape[1:]) == 1:
+            return value
+        if name in self._shapes:
+            return name
+        order = Node(name, L.Flatten(), (value,), (math.prod(shape),))
+        return self._append(FallbackBlock([order], shape, shape, self.isa, self.threads), value)
+
+    def _taken(self, first: Node, shape: Shape) -> Block:
+        """Return the block of a node that reads a map of `shape`, with the nodes behind it that it can take in."""
+        layer, where = first.layer, (shape, self.graph.input_shapes(first.name)[0], self.isa, self.threads)
+        if isinstance(layer, L.Join):
+            return self._join([first], *where)
+        if isinstance(layer, L.Affine):
+            return AffineBlock([first, *self._activation_behind(first)], *where)
+        if isinstance(layer, L.ReLU | L.Sigmoid):
+            return ActivationBlock([first], *where)
+        if isinstance(layer, L.MaxPool | L.AvgPool) and len(shape) == 3:
+            return PoolingBlock([first], *where)
+        if not isinstance(layer, L.Convolution):
+            return FallbackBlock([first], *where)
+        block = ConvolutionBlock([first], *where)
+        for _ in range(2):
+            end = block.nodes[-1]
+            acts = any(isinstance(n.layer, L.ReLU | L.Sigmoid) for n in block.nodes)
+            more = [] if acts else self._activation_behind(end)
+            block.nodes = [*block.nodes, *(more or self._pooling_behind(end, block))]
+        return block
+
+    def _join(self, nodes: list[Node], *where: Any) -> Block:
+        if isinstance(nodes[0].layer, L.Add):
+            several = len(nodes[0].inputs) > 1
+            return AddBlock([*nodes, *(self._activation_behind(nodes[0]) if several else [])], *where)
+        kind = ConcatBlock if isinstance(nodes[0].layer, L.Concat) else JoinFallbackBlock
+        return kind(nodes, *where)
+
+    def _behind(self, node: Node) -> list[Node]:
+        """Return the node that reads this one, if it is the only one and the result is no output."""
+        readers = self._readers[node.name]
+        return readers if len(readers) == 1 and node.name not in self._ends else []
+
+    def _activation_behind(self, node: Node) -> list[Node]:
+        return [n for n in self._behind(node) if isinstance(n.layer, L.ReLU | L.Sigmoid)]
+
+    def _pooling_behind(self, node: Node, block: ConvolutionBlock) -> list[Node]:
+        if block.pool is not None:
+            return []
+        pools = [n for n in self._behind(node) if isinstance(n.layer, L.MaxPool) and len(n.shape) == 3]
+        windows = [pool_window(n.layer, block.geometry.output) for n in pools]
+        return [
+            n for n, w in zip(pools, windows, strict=True)
+            if w.output(block.geometry.output) == n.shape[1:] and block.geometry.can_fuse(w)
+        ]  # fmt: skip
 
 
-def _take(nodes: list[Node], shape: Shape, given: Shape, isa: ISA, threads: int) -> Block:
-    first, where = nodes[0].layer, (shape, given, isa, threads)
-    if isinstance(first, L.Flatten):
-        return FlattenBlock(nodes[:1], *where)
-    if isinstance(first, L.Affine):
-        return AffineBlock(nodes[: 1 + _is_activation(nodes[1:2])], *where)
-    if isinstance(first, L.ReLU | L.Sigmoid):
-        return ActivationBlock(nodes[:1], *where)
-    if isinstance(first, L.MaxPool | L.AvgPool) and len(shape) == 3:
-        return PoolingBlock(nodes[:1], *where)
-    if not isinstance(first, L.Convolution):
-        return FallbackBlock(nodes[:1], *where)
-    block = ConvolutionBlock(nodes[:1], *where)
-    rest = nodes[1:]
-    for _ in range(2):
-        acts = any(isinstance(n.layer, L.ReLU | L.Sigmoid) for n in block.nodes)
-        if (not acts and _is_activation(rest[:1])) or (block.pool is None and rest and _fusable(rest[0], block)):
-            block.nodes = [*block.nodes, rest.pop(0)]
-    return block
-
-
-def _is_activation(nodes: list[Node]) -> bool:
-    return bool(nodes) and isinstance(nodes[0].layer, L.ReLU | L.Sigmoid)
-
-
-def _fusable(node: Node, block: ConvolutionBlock) -> bool:
-    if not isinstance(node.layer, L.MaxPool) or len(node.shape) != 3:
-        return False
-    window = pool_window(node.layer, block.geometry.output)
-    return window.output(block.geometry.output) == node.shape[1:] and block.geometry.can_fuse(window)
+def shared_layers(graph: Graph) -> set[int]:
+    """Return the ids of the layers that stand at several nodes."""
+    owners = {id(node.layer): node.name for node in graph.owners()}
+    return {id(node.layer) for node in graph.nodes if owners[id(node.layer)] != node.name}

@@ -6,9 +6,10 @@ ends with the gradients of all parameters laid out as the parameters are.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.engine.block import Block
-from foveal.engine.blocks import FlattenBlock
 from foveal.engine.explain import text
 from foveal.engine.fallback import Call
+from foveal.engine.fusion import Cut
 from foveal.engine.weights import Weights
-from foveal.graph import Graph
-from foveal.kernels import image_steps, loss
+from foveal.graph import INPUT, Graph
+from foveal.kernels import image_steps, join_steps
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.isa import ISA
+from foveal.kernels.loss import softmax_cross_entropy
 from foveal.kernels.reduction import sum_parts
 from foveal.kernels.steps import Step, program, step
 from foveal.kernels.threads import Program
@@ -62,94 +64,138 @@ class Plan:
     ----------
     graph : Graph
     weights : Weights
-    blocks : list of Block
-        From `find_blocks`, not used by another plan.
+        Perhaps those of a larger graph with the same layers.
+    cut : Cut
+        The graph in blocks, not used by another plan.
     batch : int
         Most images in a run.
-    training : bool
-        Whether gradients will be asked for.
+    losses : mapping of str to float
+        The outputs whose gradients will be asked for, and the weights of their losses; none for inference.
     learning : bool
         Whether layers do what they do while a network learns.
     threads : int
         Most threads that will run it.
     lock : context manager
         Held by whoever runs it.
+
+    Attributes
+    ----------
+    values : dict of Map
+        What the blocks make, by name, and "input".
     """
 
     def __init__(
-        self, graph: Graph, weights: Weights, blocks: list[Block], batch: int, training: bool, learning: bool, isa: ISA,
-        threads: int, lock: AbstractContextManager[Any],
+        self, graph: Graph, weights: Weights, cut: Cut, batch: int, losses: Mapping[str, float], learning: bool,
+        isa: ISA, threads: int, lock: AbstractContextManager[Any],
     ) -> None:  # fmt: skip
-        self.graph, self.weights, self.blocks = graph, weights, blocks
-        for block in blocks:
+        self.graph, self.weights, self.blocks, self.outputs = graph, weights, cut.blocks, cut.scores
+        self.batch, self.isa, self.threads, self.lock = batch, isa, threads, lock
+        self.training, self.learning = bool(losses), learning
+        for block in self.blocks:
             block.learning = learning
-        self.batch, self.training, self.isa, self.threads, self.lock = batch, training, isa, threads, lock
         self.numbers = zeros(batch, np.int64)
         self.numbers[:batch] = np.arange(batch)
+        self._counting = np.arange(batch)
         self._make_forward()
-        if training:
-            self._make_backward()
+        if losses:
+            self._make_backward(losses)
+
+    @property
+    def maps(self) -> list[Map]:
+        """All maps, in the order in which they are made."""
+        return list(self.values.values())
 
     def _make_forward(self) -> None:
-        self.x = Map(self.batch, self.graph.input_shape, self._border_for(0))
-        self._readers = {d: image_steps.read("input", 0, self.x, self.numbers, d) for d in image_steps.READERS}
-        steps: list[Any] = []
-        self.maps = [self.x]
-        for i, block in enumerate(self.blocks):
-            same = isinstance(block, FlattenBlock)
-            self.maps.append(self.maps[-1] if same else block.make_y(self.batch, self._border_for(i + 1)))
-            p = self.weights.state(block.layer)
-            steps += block.forward(self.maps[i], self.maps[i + 1], p, self.training)
-        self.scores = self.maps[-1]
+        borders: dict[str, Border] = {}
+        for block in self.blocks:
+            for source in block.sources:  # a map has the zeros that all its readers need
+                borders[source] = borders.get(source, Border()) | block.x_border()
+        x = Map(self.batch, self.graph.input_shape, borders.get(INPUT, Border()))
+        self._readers = {d: image_steps.read("input", 0, x, self.numbers, d) for d in image_steps.READERS}
         self._sources = {d: r.field("source") for d, r in self._readers.items()}
-        self._counting = np.arange(self.batch)
+        self.values: dict[str, Map] = {INPUT: x}
+        steps: list[Any] = []
+        for block in self.blocks:
+            y = self.values[block.result] = block.make_y(self.batch, borders.get(block.result, Border()))
+            xs, p = [self.values[source] for source in block.sources], self.weights.state(block.layer)
+            if block.flat and not xs[0].bare:  # another reader wants a border
+                bare = Map(self.batch, xs[0].shape)
+                steps.append(join_steps.copy_channels(f"{block.sources[0]} (bare)", xs[0], bare))
+                xs = [bare]
+            steps += block.forward_all(xs, y, p, self.training)
+        self._targets: dict[str, NDArray[Any]] = {}
         if not self.training:
-            steps += [image_steps.write("result", self.scores, 0)]
-            self._target = steps[-1].field("target")
+            for name, value in self.outputs.items():
+                title = "result" if len(self.outputs) == 1 else f"result {name}"
+                steps.append(image_steps.write(title, self.values[value], 0))
+                self._targets[name] = steps[-1].field("target")
         self._forward = {d: Schedule([r, *steps]) for d, r in self._readers.items()}
 
-    def _border_for(self, i: int) -> Border:
-        """Return the zeros around map i: what its reader needs."""
-        while i < len(self.blocks) and isinstance(self.blocks[i], FlattenBlock):
-            i += 1
-        return self.blocks[i].x_border() if i < len(self.blocks) else Border()
-
-    def _make_backward(self) -> None:
-        y = self.scores
-        dy = Map(self.batch, y.shape, self._dy_border(len(self.blocks) - 1))
-        self.losses, self.correct = zeros(self.batch), zeros(self.batch)
-        self._loss = step("softmax with cross-entropy", loss.softmax_cross_entropy, keep=(y, dy), x=y.address,
-                          xs=y.image, numbers=self.numbers, labels=0, loss=self.losses, correct=self.correct,
-                          dx=dy.address, dxs=dy.image, n=self.batch, classes=math.prod(y.shape))  # fmt: skip
-        self.labels = self._loss.field("labels")
+    def _make_backward(self, losses: Mapping[str, float]) -> None:
         self.gradients = zeros(self.weights.size)
         self._uses = {id(b.layer): [c for c in self.blocks if c.layer is b.layer] for b in self.blocks}
         self._stacks: dict[int, dict[str, NDArray[np.float32]]] = {}
-        steps: list[Any] = [self._loss]
-        for i in reversed(range(len(self.blocks))):
-            block = self.blocks[i]
-            if not self._needs_gradient(i + 1):
-                break
-            dx = dy if isinstance(block, FlattenBlock) else self._dx(i)
-            p = self.weights.state(block.layer)
-            steps += block.backward(dy, dx, p, self._gradients_of(block))
-            dy = dx if dx is not None else dy
+        self._makers = {block.result: block for block in self.blocks}
+        self._learns = {INPUT: False}  # whether something that a value is made of is learned
+        for block in self.blocks:
+            learned = any(node.layer.parameters for node in block.nodes)
+            self._learns[block.result] = learned or any(self._learns[source] for source in block.sources)
+        terms = [self.outputs[name] for name in losses] + [s for block in self.blocks for s in block.sources]
+        self._terms = collections.Counter(terms)  # of how many a value's gradient is the sum
+        self._found: dict[str, list[Map]] = {value: [] for value in self.values}
+        steps = self._make_losses(losses)
+        for block in reversed(self.blocks):
+            if self._learns[block.result]:
+                sums, dy = self._gradient(block.result)
+                dxs = [self._term(s, block.flat) if self._learns[s] else None for s in block.sources]
+                p, g = self.weights.state(block.layer), self._gradients_of(block)
+                steps += sums + block.backward_all(dy, dxs, p, g)
         self.backward_steps = steps + self._add_shared()
         self._backward = Schedule(self.backward_steps)
 
-    def _needs_gradient(self, i: int) -> bool:
-        """Whether a block before block i learns."""
-        return any(b.layer.parameters for b in self.blocks[:i])
+    def _make_losses(self, losses: Mapping[str, float]) -> list[Any]:
+        self._losses = [(weight, zeros(self.batch), zeros(self.batch)) for weight in losses.values()]
+        self._labels: list[NDArray[Any]] = []
+        steps: list[Any] = []
+        for name, (weight, loss, correct) in zip(losses, self._losses, strict=True):
+            y = self.values[self.outputs[name]]
+            dy = self._term(self.outputs[name])
+            title = "softmax with cross-entropy" + (f" {name}" if len(losses) > 1 else "")
+            steps.append(
+                step(title, softmax_cross_entropy, keep=(y, dy), x=y.address, xs=y.image, numbers=self.numbers,
+                     labels=0, loss=loss, correct=correct, dx=dy.address, dxs=dy.image, n=self.batch,
+                     classes=math.prod(y.shape))
+            )  # fmt: skip
+            self._labels.append(steps[-1].field("labels"))
+            if weight != 1:
+                steps.append(join_steps.scale(title, dy, weight))
+        return steps
 
-    def _dy_border(self, i: int) -> Border:
-        while i > 0 and isinstance(self.blocks[i], FlattenBlock):
-            i -= 1
-        return self.blocks[i].dy_border(self._needs_gradient(i))
+    def _term(self, value: str, flat: bool = False) -> Map:
+        """Return a new map for one term of a value's gradient; the value's maker reads it if it is the only one.
 
-    def _dx(self, i: int) -> Map | None:
-        if not self._needs_gradient(i):
-            return None
-        return Map(self.batch, self.maps[i].shape, Border() if self.blocks[i].flat else self._dy_border(i - 1))
+        flat : whether it must be free of borders
+        """
+        self._found[value].append(self._like(value, bare=flat or self._terms[value] > 1))
+        return self._found[value][-1]
+
+    def _like(self, value: str, bare: bool) -> Map:
+        """Return a new map for the gradient of a value, with the zeros that its reader needs unless it is `bare`."""
+        maker = self._makers.get(value)
+        needs = maker is not None and any(self._learns[source] for source in maker.sources)
+        border = Border() if bare or maker is None else maker.dy_border(needs)
+        return Map(self.batch, self.values[value].shape, border)
+
+    def _gradient(self, value: str) -> tuple[list[Step], Map]:
+        """Return a value's gradient, and the steps that add up its terms, in the order in which they were found."""
+        first, *others = self._found[value]
+        if not others:
+            return [], first
+        total, steps = self._like(value, bare=False), []
+        for other in others:
+            steps.append(join_steps.add(f"{value} (sum)", first, other, total))
+            first = total
+        return steps, total
 
     def _gradients_of(self, block: Block) -> dict[str, NDArray[np.float32]]:
         """Return where the block's gradients go; each use of a shared layer has a place of its own."""
@@ -174,10 +220,11 @@ class Plan:
         return steps
 
     def reseed(self, seed: int) -> None:
-        """Take the seed of a step: every block gets one of its own."""
-        for place, block in enumerate(self.blocks):
+        """Take the seed of a step: every node gets one of its own, by its place in the graph."""
+        places = {node.name: place for place, node in enumerate(self.graph.nodes)}
+        for block in self.blocks:
             if differs_in_training(block.layer):
-                block.reseed(derive(seed, place))
+                block.reseed(derive(seed, places[block.nodes[0].name]))
 
     def load(self, x: Images, rows: NDArray[np.int64] | None, start: int, n: int) -> Schedule:
         """Point the input at images `rows` of x, or at `start` .. `start` + n, and return the forward schedule."""
@@ -185,30 +232,37 @@ class Plan:
         self._sources[x.dtype][0] = x.ctypes.data
         return self._forward[x.dtype]
 
-    def forward(self, x: Images, start: int, n: int, to: NDArray[np.float32]) -> None:
-        """Write the scores of images start .. start + n of x to `to`, (n, classes) or (n, C, *spatial).
+    def forward(self, x: Images, start: int, n: int, to: Mapping[str, NDArray[np.float32]]) -> None:
+        """Write the scores of images start .. start + n of x to the arrays in `to`, by output.
 
         x : contiguous uint8 or float32 of shape (N, *input_shape)
         """
         if start + n > len(self._counting):
             self._counting = np.arange(2 * (start + n))
-        self._target[0] = to.ctypes.data
+        for name, array in to.items():
+            self._targets[name][0] = array.ctypes.data
         self.load(x, None, start, n).run(n)
 
-    def backward(self, x: Images, labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[float, int]:
-        """Run forward and backward on images `rows`; return the mean loss and how many were right.
+    def point(self, labels_at: int) -> None:
+        """Read labels from this address."""
+        for labels in self._labels:
+            labels[0] = labels_at
 
-        The gradients of the mean loss stand in `gradients`.
+    def backward(self, x: Images, labels: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[float, int]:
+        """Run forward and backward on images `rows`; return the loss and how many were right.
+
+        The gradients of the loss stand in `gradients`.
         """
         n = len(rows)
-        self.labels[0] = labels.ctypes.data
+        self.point(labels.ctypes.data)
         self.load(x, rows, 0, n).run(n)
         self._backward.run(n)
         return self.outcome(n)
 
     def outcome(self, n: int) -> tuple[float, int]:
-        """Return the mean loss and the number right of the last n images."""
-        return float(np.add.reduce(self.losses[:n], dtype=np.float64)) / n, int(np.add.reduce(self.correct[:n]))
+        """Return the loss of the last n images, the weighted sum over the outputs, and how many the first had right."""
+        means = [weight * float(np.add.reduce(loss[:n], dtype=np.float64)) / n for weight, loss, _ in self._losses]
+        return sum(means), int(np.add.reduce(self._losses[0][2][:n]))
 
     @property
     def steps(self) -> list[Any]:
@@ -235,7 +289,8 @@ class Plan:
         title += f"({self.isa.lanes} lanes, {self.isa.registers} registers)"
         example = np.zeros((self.batch, *self.graph.input_shape), np.uint8)
         labels = np.zeros(self.batch, np.int64)
-        scores = np.empty((self.batch, *self.scores.view.shape[1:]), np.float32)  # every measured run writes there
+        scores = {name: np.empty((self.batch, *self.values[value].shape), np.float32)
+                  for name, value in self.outputs.items()}  # every measured run writes there  # fmt: skip
         with self.lock:
             self.weights.pull()
             if self.training:

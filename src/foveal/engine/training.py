@@ -68,8 +68,8 @@ class TrainingRun:
         coefficients = self.optimizer.coefficients(self.number)
         self._coefficients[: len(coefficients)] = coefficients
         with self.engine.lock:
-            plan.labels[0] = self._labels_at
-            if plan.blocks[0].learning:
+            plan.point(self._labels_at)
+            if plan.learning:
                 plan.reseed(derive(self.seed, self.number))
             plan.load(self.x, rows, 0, n)
             self._schedule.run(n)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from types import ModuleType
 
+from foveal._formula import Count, product
 from foveal.geometry import integer
 from foveal.layers.base import Array, Backward, Gradients
 from foveal.layers.learned import Learned
@@ -68,9 +69,14 @@ class Affine(Learned):
         """Return the numbers per example."""
         return weight_shape[0]
 
+    def parameter_counts(self, input_shape: Shape) -> dict[str, Count]:
+        """Return {"weight": C*H*W * out, "bias": out}."""
+        weight = product(*input_shape, self.units)
+        return {"weight": weight, "bias": product(self.units)} if self.use_bias else {"weight": weight}
+
     def macs(self, input_shape: Shape) -> int:
-        """Return in * out."""
-        return math.prod(self.parameter_shapes(input_shape)["weight"])
+        """Return in * out: each weight is used once."""
+        return self.parameter_counts(input_shape)["weight"]
 
     def details(self) -> str:
         """Return ``100 units``."""

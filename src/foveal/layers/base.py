@@ -103,7 +103,7 @@ class Layer:
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments with ``"type"``, ready for JSON."""
         names = inspect.signature(type(self)).parameters
-        return {"type": type(self).__name__} | {name: self.argument(name) for name in names}
+        return {"type": type(self).__name__} | {name: _packed(self.argument(name)) for name in names}
 
     def argument(self, name: str) -> Any:
         """Return the constructor's argument called `name`: the attribute of the same name."""
@@ -176,10 +176,12 @@ class Layer:
 
     def __repr__(self) -> str:
         """Return the call that makes the layer, without arguments that have their default."""
-        config, parts = plain(self.config()), []
+        parts: list[str] = []
         for name, argument in inspect.signature(type(self)).parameters.items():
-            value = plain(config[name])
-            if argument.default is inspect.Parameter.empty:
+            value = plain(self.argument(name))
+            if argument.kind is inspect.Parameter.VAR_POSITIONAL:
+                parts += map(repr, value)
+            elif argument.default is inspect.Parameter.empty:
                 parts.append(repr(value))
             elif value != argument.default:
                 parts.append(f"{name}={value!r}")
@@ -203,11 +205,28 @@ class Layer:
         if name not in Layer.types:
             fix = nearest(name, Layer.types)
             raise FormatError(explain("layer", expected="a known type", got=repr(name), fix=fix))
-        arguments = {key: plain(value) for key, value in config.items() if key != "type"}
+        arguments = {key: _unpacked(value) for key, value in config.items() if key != "type"}
         signature = inspect.signature(Layer.types[name])
+        parameters = signature.parameters.values()
+        starred = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL and p.name in arguments]
         try:
-            signature.bind(**arguments)
+            named = {key: value for key, value in arguments.items() if key not in starred}
+            bound = signature.bind(*(value for key in starred for value in arguments[key]), **named)
         except TypeError as error:
             expected, got = f"the arguments {signature}", f"{arguments}"
             raise FormatError(explain(f"layer {name}", expected=expected, got=got, why=str(error))) from None
-        return Layer.types[name](**arguments)
+        return Layer.types[name](*bound.args, **bound.kwargs)
+
+
+def _packed(argument: Any) -> Any:
+    """Return a constructor's argument with the layers in it as their configurations."""
+    if isinstance(argument, Layer):
+        return argument.config()
+    return type(argument)(map(_packed, argument)) if isinstance(argument, list | tuple) else argument
+
+
+def _unpacked(value: Any) -> Any:
+    """Return what `_packed` was given; lists become tuples."""
+    if isinstance(value, Mapping) and "type" in value:
+        return Layer.from_config(value)
+    return tuple(_unpacked(entry) for entry in value) if isinstance(value, list | tuple) else plain(value)

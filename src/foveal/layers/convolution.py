@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from types import ModuleType
 
+from foveal._formula import Count, product, quotient
 from foveal.errors import GeometryError, explain
 from foveal.geometry import Padding, PerAxis, Window, check_window, integer, per_axis
 from foveal.layers.base import Array, Backward, Gradients
@@ -108,10 +109,15 @@ class Convolution(Learned):
         """Return C/groups * R * S."""
         return math.prod(weight_shape[1:])
 
+    def parameter_counts(self, input_shape: Shape) -> dict[str, Count]:
+        """Return {"weight": R*S * C/groups * K, "bias": K}."""
+        (filters, _, *kernel), *bias = self.parameter_shapes(input_shape).values()
+        weight = product(*kernel, quotient(input_shape[0], self.groups), filters)
+        return {"weight": weight, "bias": product(filters)} if bias else {"weight": weight}
+
     def macs(self, input_shape: Shape) -> int:
-        """Return K*P*Q * C/groups*R*S: each number of y reads one window of its group's channels."""
-        weight = self.parameter_shapes(input_shape)["weight"]
-        return math.prod(self.output_shape(input_shape)) * self.fan_in(weight)
+        """Return R*S * C/groups * K * P*Q: each weight is used once at each position of y."""
+        return product(self.parameter_counts(input_shape)["weight"], *self.output_shape(input_shape)[1:])
 
     def details(self) -> str:
         """Return ``30 filters 5x5``."""

@@ -8,6 +8,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foveal._formula import Count, product
 from foveal.errors import DTypeError, ParameterError, ShapeError, explain
 from foveal.layers.base import Array, Layer
 from foveal.layers.parameters import F32, Parameters
@@ -74,6 +75,10 @@ class WithParameters(Layer):
     def initial_buffers(self, shapes: dict[str, Shape]) -> dict[str, NDArray[Any]]:
         """Return the first values of buffers of `shapes`."""
         return {}
+
+    def parameter_counts(self, input_shape: Shape) -> dict[str, Count]:
+        """Return how many numbers each parameter holds, with the formula, for an input of `input_shape`."""
+        return {name: product(*shape) for name, shape in self.parameter_shapes(input_shape).items()}
 
     def initialise(self, input_shape: Shape, rng: np.random.Generator) -> None:
         """Make parameters and buffers for an input of `input_shape`; arrays of the right shapes are filled in place."""

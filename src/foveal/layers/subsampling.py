@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveal._formula import product
 from foveal.geometry import PerAxis, Window, check_window, per_axis
 from foveal.layers.base import Array, Backward, Gradients
 from foveal.layers.learned import Gradient, Parameter, WithParameters
@@ -86,7 +87,7 @@ class Subsampling(WithParameters):
 
     def macs(self, input_shape: Shape) -> int:
         """Return C*P*Q: one multiplication by a coefficient for each number of y."""
-        return math.prod(self.output_shape(input_shape))
+        return product(*self.output_shape(input_shape))
 
     def argument(self, name: str) -> Any:
         """Return the constructor's argument called `name`; a stride that is the kernel need not be given."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from types import ModuleType
 
+from foveal._formula import Count, product, quotient
 from foveal.errors import GeometryError, explain
 from foveal.geometry import Padding, PerAxis, check_window, integer, kernel_axes, per_axis, transposed
 from foveal.layers.base import Array, Backward, Gradients
@@ -112,9 +113,15 @@ class ConvTranspose(Learned):
         stride = math.prod(per_axis(self.stride, len(weight_shape) - 2, "stride"))
         return max(1, weight_shape[0] // self.groups * math.prod(weight_shape[2:]) // stride)
 
+    def parameter_counts(self, input_shape: Shape) -> dict[str, Count]:
+        """Return {"weight": R*S * C * K/groups, "bias": K}."""
+        (channels, _, *kernel), *bias = self.parameter_shapes(input_shape).values()
+        weight = product(*kernel, channels, quotient(self.filters, self.groups))
+        return {"weight": weight, "bias": product(self.filters)} if bias else {"weight": weight}
+
     def macs(self, input_shape: Shape) -> int:
-        """Return C*H*W * K/groups*R*S: each number of x is multiplied by one filter of each channel of its group."""
-        return math.prod(input_shape[1:]) * math.prod(self.parameter_shapes(input_shape)["weight"])
+        """Return R*S * C * K/groups * H*W: each weight is used once at each position of x."""
+        return product(self.parameter_counts(input_shape)["weight"], *input_shape[1:])
 
     def details(self) -> str:
         """Return ``16 filters 4x4``."""

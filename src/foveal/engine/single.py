@@ -1,0 +1,147 @@
+"""Blocks of one layer that has kernels of its own: batch norm, local response normalisation, dropout, transposed
+convolution.
+
+What a kernel does not cover goes through the formula, as in `FallbackBlock`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.engine.block import Array, Shape
+from foveal.engine.blocks import Activated, elementwise
+from foveal.engine.fallback import Call, FallbackBlock
+from foveal.kernels import activation, dropout
+from foveal.kernels.batch_norm_steps import BatchNorm
+from foveal.kernels.buffers import Border, Map, zeros
+from foveal.kernels.convolution_steps import Correlation
+from foveal.kernels.local_response_steps import LocalResponse
+from foveal.kernels.steps import Step
+
+
+class OnMap(FallbackBlock):
+    """A layer whose y has the shape of the map x, whatever the graph calls it."""
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of x."""
+        return self.input_shape
+
+
+class BatchNormBlock(OnMap):
+    """Batch norm: with the batch's statistics while the network learns, with the running ones when it predicts.
+
+    The gradient of a network that predicts is asked for by `net.gradient` alone, and goes through the formula.
+    """
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the steps of y."""
+        if training and not self.learning:
+            return super().forward(x, y, p, training)
+        self.norm = BatchNorm(x, self.layer.epsilon)
+        running = p["running_mean"], p["running_variance"]
+        if self.learning:
+            return self.norm.forward(self.name, p["scale"], p["shift"], y, *running, self.layer.momentum)
+        return self.norm.inference(self.name, p["scale"], p["shift"], y, *running)
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the steps of dx, dscale and dshift."""
+        if not self.learning:
+            return super().backward(dy, dx, p, g)
+        return self.norm.backward(self.name, p["scale"], dy, dx, g["scale"], g["shift"])
+
+
+class LocalResponseNormBlock(OnMap):
+    """Local response normalisation."""
+
+    @property
+    def norm(self) -> LocalResponse:
+        """The numbers of the formula."""
+        layer = self.layer
+        return LocalResponse(layer.size, layer.alpha, layer.beta, layer.k)
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the step of y."""
+        self.x = x
+        return self.norm.forward(self.name, x, y, self.threads)
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the step of dx."""
+        return self.norm.backward(self.name, self.x, dy, dx, self.threads) if dx else []
+
+
+class DropoutBlock(OnMap):
+    """Dropout while the network learns; a copy when it predicts."""
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the step of y."""
+        self._masked: list[Step] = []
+        return self._steps(x, y)
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the step of dx: the same numbers are dropped."""
+        return self._steps(dy, dx) if dx else []
+
+    def _steps(self, x: Map, y: Map) -> list[Step]:
+        if not self.learning:
+            return elementwise(self.name, activation.copy, x.n, x=x, y=y)
+        made = dropout.map_steps(self.name, x, y, self.layer.rate)
+        self._masked += made
+        return made
+
+    def reseed(self, seed: int) -> None:
+        """Draw the masks of the next step."""
+        for step in self._masked:
+            dropout.reseed(step, self.layer.mask_seed(seed))
+
+
+class ConvTransposeBlock(Activated):
+    """Transposed convolution: the input gradient of the convolution that it transposes, with a bias and an activation."""
+
+    @property
+    def geometry(self) -> Correlation:
+        """The convolution that is transposed, from maps of y to maps of x."""
+        from foveal.geometry import transposed
+
+        layer, shape = self.layer, self.input_shape
+        options = layer.kernel, layer.stride, layer.padding, layer.output_padding, layer.dilation
+        window, output = transposed(shape[1:], *options)
+        return Correlation((layer.filters, *output), shape[0], window, layer.groups, self.isa)
+
+    def packing(self) -> dict[str, NDArray[np.int64]]:
+        """Return the index of weight and bias."""
+        bias = {"bias": np.arange(self.layer.filters)} if self.layer.use_bias else {}
+        return {"weight": self.geometry.weight_index} | bias
+
+    def x_border(self) -> Border:
+        """Return what the input gradient reads around its dy, which is x here."""
+        return self.geometry.dy_border
+
+    def dy_border(self, needs_dx: bool) -> Border:
+        """Return the padding of the convolution that is transposed."""
+        return self.geometry.x_border
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
+        """Return the steps of y."""
+        self.x, self.y = x, y
+        steps = self.geometry.input_gradient(self.name, x, p["weight"], y, p.get("bias"), self.floor)
+        return steps + self.sigmoid_forward(y)
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the steps of dx, dw and db."""
+        conv, steps = self.geometry, list[Any](self.activation_backward(self.y, dy))
+        if dy.border | conv.x_border != dy.border:  # an affine layer wrote it
+            bordered = Map(dy.n, dy.shape, conv.x_border)
+            steps += elementwise(self.name, activation.copy, dy.n, x=dy, y=bordered)
+            dy = bordered
+        nothing = zeros(conv.bias_size)
+        steps += conv.weight_gradient(self.name, dy, self.x, g["weight"], nothing)
+        if "bias" in g:
+            axes = 0, *range(2, dy.view.ndim)
+            steps.append(Call(self.name, lambda n: np.sum(dy.view[:n], axis=axes, out=g["bias"]), keep=(dy,)))
+        if dx:
+            steps += conv.forward(self.name, dy, p["weight"], zeros(conv.bias_size), dx)
+        return steps
