@@ -13,9 +13,10 @@ STRATA = [
     {"reference", "kernels"},
     {"ops"},
     {"layers", "graph"},
+    {"accounting"},
     {"engine"},
     {"network"},
-    {"models", "training", "data", "accounting", "show", "images", "interop", "bench", "cli", "__main__"},
+    {"models", "training", "data", "show", "images", "interop", "bench", "cli", "__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(STRATA) for room in rooms}
 ROOF = len(STRATA)  # foveal/__init__.py, the public door, sees everything
