@@ -1,0 +1,19 @@
+"""Accounts that balance: parameters, operations, memory, receptive fields and coverage, with their formulas."""
+
+from foveal.accounting.account import Account, Row, Totals, account
+from foveal.accounting.compare import Comparison, compare
+from foveal.accounting.conventions import CONVENTIONS, Convention
+from foveal.accounting.coverage import Coverage, coverage
+
+__all__ = [
+    "CONVENTIONS",
+    "Account",
+    "Comparison",
+    "Convention",
+    "Coverage",
+    "Row",
+    "Totals",
+    "account",
+    "compare",
+    "coverage",
+]
