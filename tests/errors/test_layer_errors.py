@@ -130,7 +130,7 @@ LAYERS = [
     (
         lambda: Layer.from_config({"type": "Convolutoin"}),
         FormatError,
-        r"^layer: .* Did you mean 'Convolution'\? Known: Aff",
+        r"^layer: .* Did you mean 'Convolution'\? Known: Add, Aff",
     ),
     (lambda: Layer.from_config({}), FormatError, r"^layer: expected a known type, got 'None'"),
     (
@@ -208,7 +208,7 @@ GRAPHS = [
     (
         lambda: Graph((4,), [node("a", "input"), node("b", "a", "input")], "b"),
         ParameterError,
-        r"^ReLU 'b': expected one input, got 2: layers that join maps are not there yet",
+        r"^ReLU 'b': expected one input, got 2\. Join them first: builder\.concat",
     ),
     (lambda: Graph((4,), [node("a")], "a"), ParameterError, r"^ReLU 'a': expected one input, got 0"),
     (

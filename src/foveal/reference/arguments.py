@@ -220,7 +220,9 @@ def convolution(
     check_bias(bias, shape[0], where)
     window = Window.resolve(x.shape[2:], shape[2:], stride, padding, dilation)
     check_volume((len(x), shape[0], *window.output(x.shape[2:])), where)
-    return window.fitted(x.shape[2:], rounding)
+    window = window.fitted(x.shape[2:], rounding)
+    check_volume((*x.shape[:2], *window.padded(x.shape[2:])), "padding", "a padded map")
+    return window
 
 
 def transposed_convolution(
@@ -263,6 +265,7 @@ def transposed_convolution(
     window, spatial = transposed(x.shape[2:], shape[2:], stride, padding, output_padding, dilation)
     y_shape = len(x), shape[1] * groups, *spatial
     check_volume(y_shape, where)
+    check_volume((*y_shape[:2], *window.padded(spatial)), "padding", "a padded map")
     return window, y_shape
 
 
@@ -321,6 +324,7 @@ def pooling(
     """
     window = Window.resolve(spatial, kernel, kernel if stride is None else stride, padding, dilation)
     check_volume(window.output(spatial, rounding), "pooling")
+    check_volume(window.padded(spatial), "padding", "a padded map")
     window.check_sighted(spatial, rounding)
     return window
 

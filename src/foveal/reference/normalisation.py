@@ -333,5 +333,8 @@ def _deviation(variance: ArrayLike, channels: int, epsilon: float, where: str) -
     if epsilon < 0 or (variance < 0).any() or (variance + epsilon == 0).any():
         got = f"variances from {variance.min():g} and epsilon {epsilon:g}"
         raise ParameterError(explain(where, expected="variance + epsilon of more than 0, neither negative", got=got))
+    if np.isinf(variance).any():
+        why = "every number of the channel would become its shift"
+        raise ParameterError(explain(where, expected="finite variances", got="inf", why=why))
     deviation: F64 = np.sqrt(variance + epsilon)
     return deviation
