@@ -17,22 +17,8 @@ from foveal.kernels import activation, pooling
 from foveal.kernels.affine_steps import Matrix
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, Correlation
+from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step, step
-
-
-def elementwise(name: str, kernel: Any, n: int, **maps: Map) -> list[Step]:
-    """Return the steps of an elementwise kernel over the insides of maps of one shape: one for each plane."""
-    some = next(iter(maps.values()))
-    planes, rows, columns = some.spatial
-    if all(m.bare for m in maps.values()):
-        planes, rows, columns = 1, 1, planes * rows * columns
-    steps = []
-    for plane in range(planes):
-        values: dict[str, Any] = {}
-        for key, m in maps.items():
-            values |= {key: m.address + 4 * plane * m.plane, f"{key}_image": m.image, f"{key}_row": m.row}
-        steps.append(step(name, kernel, keep=tuple(maps.values()), n=n, rows=rows, size=columns * some.pixel, **values))
-    return steps
 
 
 class Activated(Block):
@@ -45,13 +31,13 @@ class Activated(Block):
 
     def sigmoid_forward(self, y: Map) -> list[Step]:
         """Return the step of the sigmoid in place, if the block has one."""
-        return elementwise(self.name, activation.sigmoid_forward, y.n, x=y, y=y) if self.find(L.Sigmoid) else []
+        return [over_runs(self.name, activation.sigmoid_forward, x=y, y=y)] if self.find(L.Sigmoid) else []
 
     def activation_backward(self, y: Map, dy: Map, relu: bool = True) -> list[Step]:
         """Return the step that turns dy into the gradient before the activation, in place."""
         kernel = activation.sigmoid_backward if self.find(L.Sigmoid) else activation.relu_backward
         if self.find(L.Sigmoid) or (relu and self.find(L.ReLU)):
-            return elementwise(self.name, kernel, y.n, y=y, dy=dy, dx=dy)
+            return [over_runs(self.name, kernel, y=y, dy=dy, dx=dy)]
         return []
 
 
@@ -118,7 +104,7 @@ class ConvolutionBlock(Activated):
             dy = full
         if dx and dy.border | conv.dy_border != dy.border:  # an affine layer wrote it
             bordered = Map(dy.n, dy.shape, conv.dy_border)
-            steps += elementwise(self.name, activation.copy, dy.n, x=dy, y=bordered)
+            steps.append(over_runs(self.name, activation.copy, x=dy, y=bordered))
             dy = bordered
         steps += conv.weight_gradient(self.name, x, dy, g["weight"], db)
         return steps + (conv.input_gradient(self.name, dy, p["weight"], dx) if dx else [])
@@ -162,19 +148,30 @@ class Shapeless(Block):
         return self.input_shape
 
 
+ACTIVATIONS = {
+    L.ReLU: (activation.relu_forward, activation.relu_backward),
+    L.LeakyReLU: (activation.leaky_relu_forward, activation.leaky_relu_backward),
+    L.Sigmoid: (activation.sigmoid_forward, activation.sigmoid_backward),
+    L.Tanh: (activation.tanh_forward, activation.tanh_backward),
+    L.ScaledTanh: (activation.scaled_tanh_forward, activation.scaled_tanh_backward),
+}
+
+
 class ActivationBlock(Shapeless):
-    """A ReLU or sigmoid that no other block could take in."""
+    """An activation that no other block could take in."""
 
     def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
         """Return its step."""
         self.x, self.y = x, y
-        kernel = activation.relu_forward if isinstance(self.layer, L.ReLU) else activation.sigmoid_forward
-        return elementwise(self.name, kernel, x.n, x=x, y=y)
+        return [over_runs(self.name, ACTIVATIONS[type(self.layer)][0], x=x, y=y, **self._numbers())]
 
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
         """Return the step of dx."""
-        kernel = activation.relu_backward if isinstance(self.layer, L.ReLU) else activation.sigmoid_backward
-        return elementwise(self.name, kernel, self.y.n, y=self.y, dy=dy, dx=dx) if dx else []
+        kernel = ACTIVATIONS[type(self.layer)][1]
+        return [over_runs(self.name, kernel, y=self.y, dy=dy, dx=dx, **self._numbers())] if dx else []
+
+    def _numbers(self) -> dict[str, Any]:
+        return {"slope": self.layer.slope} if isinstance(self.layer, L.LeakyReLU) else {}
 
 
 class PoolingBlock(Block):

@@ -11,9 +11,10 @@ from typing import Any
 
 from foveal import layers as L
 from foveal.engine.block import Block, Shape
-from foveal.engine.blocks import ActivationBlock, AffineBlock, ConvolutionBlock, PoolingBlock, pool_window
+from foveal.engine.blocks import ACTIVATIONS, ActivationBlock, AffineBlock, ConvolutionBlock, PoolingBlock, pool_window
 from foveal.engine.fallback import FallbackBlock
 from foveal.engine.joins import AddBlock, ConcatBlock, JoinFallbackBlock
+from foveal.engine.single import SINGLE
 from foveal.graph import INPUT, Graph, Node
 from foveal.kernels.isa import ISA
 
@@ -94,8 +95,10 @@ class Cut:
             return self._join([first], *where)
         if isinstance(layer, L.Affine):
             return AffineBlock([first, *self._activation_behind(first)], *where)
-        if isinstance(layer, L.ReLU | L.Sigmoid):
+        if type(layer) in ACTIVATIONS:
             return ActivationBlock([first], *where)
+        if type(layer) in SINGLE:
+            return SINGLE[type(layer)]([first], *where)
         if isinstance(layer, L.MaxPool | L.AvgPool) and len(shape) == 3:
             return PoolingBlock([first], *where)
         if not isinstance(layer, L.Convolution):

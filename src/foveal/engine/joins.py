@@ -14,11 +14,12 @@ import numpy as np
 from foveal import layers as L
 from foveal import reference
 from foveal.engine.block import Array, Block
-from foveal.engine.blocks import Activated, elementwise
+from foveal.engine.blocks import Activated
 from foveal.engine.fallback import Call, FallbackBlock
 from foveal.kernels import activation
 from foveal.kernels.buffers import Map
 from foveal.kernels.join_steps import NONE, add, copy_channels
+from foveal.kernels.runs import over_runs
 
 
 class AddBlock(Activated):
@@ -39,8 +40,7 @@ class AddBlock(Activated):
         if not (self.find(L.ReLU) or self.find(L.Sigmoid)):
             return [copy_channels(self.name, dy, dx) for dx in dxs if dx]
         kernel = activation.relu_backward if self.find(L.ReLU) else activation.sigmoid_backward
-        every = [elementwise(self.name, kernel, dy.n, y=self.y, dy=dy, dx=dx) for dx in dxs if dx]
-        return [step for steps in every for step in steps]
+        return [over_runs(self.name, kernel, y=self.y, dy=dy, dx=dx) for dx in dxs if dx]
 
 
 class ConcatBlock(Block):

@@ -6,19 +6,23 @@ What a kernel does not cover goes through the formula, as in `FallbackBlock`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foveal import layers as L
 from foveal.engine.block import Array, Shape
-from foveal.engine.blocks import Activated, elementwise
+from foveal.engine.blocks import Activated
 from foveal.engine.fallback import Call, FallbackBlock
+from foveal.geometry import transposed
 from foveal.kernels import activation, dropout
 from foveal.kernels.batch_norm_steps import BatchNorm
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import Correlation
 from foveal.kernels.local_response_steps import LocalResponse
+from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step
 
 
@@ -87,7 +91,7 @@ class DropoutBlock(OnMap):
 
     def _steps(self, x: Map, y: Map) -> list[Step]:
         if not self.learning:
-            return elementwise(self.name, activation.copy, x.n, x=x, y=y)
+            return [over_runs(self.name, activation.copy, x=x, y=y)]
         made = dropout.map_steps(self.name, x, y, self.layer.rate)
         self._masked += made
         return made
@@ -99,13 +103,11 @@ class DropoutBlock(OnMap):
 
 
 class ConvTransposeBlock(Activated):
-    """Transposed convolution: the input gradient of the convolution that it transposes, with a bias and an activation."""
+    """Transposed convolution: the input gradient of the convolution that it transposes, with a bias and activation."""
 
     @property
     def geometry(self) -> Correlation:
         """The convolution that is transposed, from maps of y to maps of x."""
-        from foveal.geometry import transposed
-
         layer, shape = self.layer, self.input_shape
         options = layer.kernel, layer.stride, layer.padding, layer.output_padding, layer.dilation
         window, output = transposed(shape[1:], *options)
@@ -135,13 +137,25 @@ class ConvTransposeBlock(Activated):
         conv, steps = self.geometry, list[Any](self.activation_backward(self.y, dy))
         if dy.border | conv.x_border != dy.border:  # an affine layer wrote it
             bordered = Map(dy.n, dy.shape, conv.x_border)
-            steps += elementwise(self.name, activation.copy, dy.n, x=dy, y=bordered)
+            steps.append(over_runs(self.name, activation.copy, x=dy, y=bordered))
             dy = bordered
         nothing = zeros(conv.bias_size)
         steps += conv.weight_gradient(self.name, dy, self.x, g["weight"], nothing)
         if "bias" in g:
-            axes = 0, *range(2, dy.view.ndim)
-            steps.append(Call(self.name, lambda n: np.sum(dy.view[:n], axis=axes, out=g["bias"]), keep=(dy,)))
+            steps.append(Call(self.name, functools.partial(_sum, dy, g["bias"]), keep=(dy,)))
         if dx:
             steps += conv.forward(self.name, dy, p["weight"], zeros(conv.bias_size), dx)
         return steps
+
+
+def _sum(dy: Map, db: Array, n: int) -> None:
+    """Write the sum of the first n images over all but channels."""
+    np.sum(dy.view[:n], axis=(0, *range(2, dy.view.ndim)), out=db)
+
+
+SINGLE = {
+    L.BatchNorm: BatchNormBlock,
+    L.LocalResponseNorm: LocalResponseNormBlock,
+    L.Dropout: DropoutBlock,
+    L.ConvTranspose: ConvTransposeBlock,
+}

@@ -1,94 +1,126 @@
-"""ReLU and sigmoid on their own: forward and backward, elementwise over the rows of maps.
+"""Activations on their own: forward and backward, each written for one number. All may work in place.
 
 A ReLU behind a convolution or an affine layer costs nothing: it is the floor of the tile.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from foveal.kernels.compiler import IMAGES, arguments, fields, floats, kernel, take
+from foveal.kernels import exponential
+from foveal.kernels.compiler import Kernel
+from foveal.kernels.intrinsics import wide_vectors
+from foveal.kernels.runs import Function, binary, inlined, named_after, unary
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
-_PAIR = fields("x x_image x_row y y_image y_row n rows size")
-_TRIPLE = fields("y y_image y_row dy dy_image dy_row dx dx_image dx_row n rows size")
+f32 = np.float32
+ZERO, ONE = f32(0), f32(1)
+AMPLITUDE, STEEPNESS = f32(1.7159), f32(2 / 3)  # of the scaled tanh
+INVERSE, SLOPE = f32(1 / 1.7159), f32(1.7159 * 2 / 3)
+formula: Any = None  # the name of what the loops call; `_each` puts the activation's own there
 
 
-@kernel(_PAIR)
-def copy(args, counter, thread):
-    """y = x, for a reader that wants another border; a task is a few images."""
-    a = arguments(args)
-    first = IMAGES * take(counter)
-    while first < a.n:
-        for task in range(first, min(first + IMAGES, a.n)):
-            for h in range(a.rows):
-                x = floats(a.x + 4 * (task * a.x_image + h * a.x_row), a.size)
-                y = floats(a.y + 4 * (task * a.y_image + h * a.y_row), a.size)
-                for i in range(a.size):
-                    y[i] = x[i]
-        first = IMAGES * take(counter)
+def _forward(a, x, y):
+    wide_vectors()
+    for i in range(y.size):
+        y[i] = formula(x[i])
 
 
-@kernel(_PAIR)
-def relu_forward(args, counter, thread):
-    """y = max(x, 0); a task is a few images."""
-    a = arguments(args)
-    first = IMAGES * take(counter)
-    while first < a.n:
-        for task in range(first, min(first + IMAGES, a.n)):
-            for h in range(a.rows):
-                x = floats(a.x + 4 * (task * a.x_image + h * a.x_row), a.size)
-                y = floats(a.y + 4 * (task * a.y_image + h * a.y_row), a.size)
-                for i in range(a.size):
-                    y[i] = np.float32(0) if x[i] < 0 else x[i]
-        first = IMAGES * take(counter)
+def _backward(a, y, dy, dx):
+    wide_vectors()
+    for i in range(dx.size):
+        dx[i] = formula(y[i], dy[i])
 
 
-@kernel(_TRIPLE)
-def relu_backward(args, counter, thread):
-    """dx = dy where y > 0, else 0; a task is a few images."""
-    a = arguments(args)
-    first = IMAGES * take(counter)
-    while first < a.n:
-        for task in range(first, min(first + IMAGES, a.n)):
-            for h in range(a.rows):
-                y = floats(a.y + 4 * (task * a.y_image + h * a.y_row), a.size)
-                dy = floats(a.dy + 4 * (task * a.dy_image + h * a.dy_row), a.size)
-                dx = floats(a.dx + 4 * (task * a.dx_image + h * a.dx_row), a.size)
-                for i in range(a.size):
-                    dx[i] = dy[i] if y[i] > 0 else np.float32(0)
-        first = IMAGES * take(counter)
+def _sloped_forward(a, x, y):
+    wide_vectors()
+    slope = f32(a.slope)
+    for i in range(y.size):
+        y[i] = formula(x[i], slope)
 
 
-@kernel(_PAIR)
-def sigmoid_forward(args, counter, thread):
-    """y = 1 / (1 + exp(-x)), computed from exp(-|x|) so that nothing overflows; a task is a few images."""
-    a = arguments(args)
-    one = np.float32(1)
-    first = IMAGES * take(counter)
-    while first < a.n:
-        for task in range(first, min(first + IMAGES, a.n)):
-            for h in range(a.rows):
-                x = floats(a.x + 4 * (task * a.x_image + h * a.x_row), a.size)
-                y = floats(a.y + 4 * (task * a.y_image + h * a.y_row), a.size)
-                for i in range(a.size):
-                    small = np.exp(-abs(x[i]))
-                    y[i] = (one if x[i] >= 0 else small) / (one + small)
-        first = IMAGES * take(counter)
+def _sloped_backward(a, y, dy, dx):
+    wide_vectors()
+    slope = f32(a.slope)
+    for i in range(dx.size):
+        dx[i] = formula(y[i], dy[i], slope)
 
 
-@kernel(_TRIPLE)
-def sigmoid_backward(args, counter, thread):
-    """dx = dy y (1 - y); a task is a few images."""
-    a = arguments(args)
-    one = np.float32(1)
-    first = IMAGES * take(counter)
-    while first < a.n:
-        for task in range(first, min(first + IMAGES, a.n)):
-            for h in range(a.rows):
-                y = floats(a.y + 4 * (task * a.y_image + h * a.y_row), a.size)
-                dy = floats(a.dy + 4 * (task * a.dy_image + h * a.dy_row), a.size)
-                dx = floats(a.dx + 4 * (task * a.dx_image + h * a.dx_row), a.size)
-                for i in range(a.size):
-                    dx[i] = dy[i] * y[i] * (one - y[i])
-        first = IMAGES * take(counter)
+def _each(loop: Function, frame: Callable[[Function], Kernel]) -> Callable[[Function], Kernel]:
+    """Make a kernel of the formula for one number."""
+    return lambda f: frame(named_after(f, loop, formula=inlined(f)))
+
+
+forward, backward = _each(_forward, unary()), _each(_backward, binary())
+sloped_forward = _each(_sloped_forward, unary(reals="slope"))
+sloped_backward = _each(_sloped_backward, binary(reals="slope"))
+
+
+@forward
+def copy(x):
+    """y = x, for a reader that wants another border"""
+    return x
+
+
+@forward
+def relu_forward(x):
+    """y = max(x, 0)"""
+    return ZERO if x < 0 else x
+
+
+@backward
+def relu_backward(y, dy):
+    """dx = dy where y > 0, else 0"""
+    return dy if y > 0 else ZERO
+
+
+@sloped_forward
+def leaky_relu_forward(x, slope):
+    """y = slope x where x < 0, else x"""
+    return slope * x if x < 0 else x
+
+
+@sloped_backward
+def leaky_relu_backward(y, dy, slope):
+    """dx = dy where y > 0, else slope dy"""
+    return dy if y > 0 else slope * dy
+
+
+@forward
+def sigmoid_forward(x):
+    """y = 1 / (1 + e^-x)"""
+    return exponential.sigmoid(x)
+
+
+@backward
+def sigmoid_backward(y, dy):
+    """dx = dy y (1 - y)"""
+    return dy * y * (ONE - y)
+
+
+@forward
+def tanh_forward(x):
+    """y = tanh(x)"""
+    return exponential.tanh(x)
+
+
+@backward
+def tanh_backward(y, dy):
+    """dx = dy (1 - y^2)"""
+    return dy * (ONE - y * y)
+
+
+@forward
+def scaled_tanh_forward(x):
+    """y = 1.7159 tanh(2/3 x)"""
+    return AMPLITUDE * exponential.tanh(STEEPNESS * x)
+
+
+@backward
+def scaled_tanh_backward(y, dy):
+    """dx = dy 1.7159 2/3 (1 - (y / 1.7159)^2)"""
+    z = INVERSE * y
+    return SLOPE * dy * (ONE - z * z)

@@ -303,7 +303,7 @@ __all__ = [
     "on_stack",
     "pause",
     "restore_mode",
-    "u32_pointer",
     "u8_pointer",
+    "u32_pointer",
     "wide_vectors",
 ]

@@ -24,7 +24,8 @@ def float_type(*arrays: Any) -> np.dtype[Any]:
 def _in_type(value: Any, kind: np.dtype[Any]) -> Any:
     if isinstance(value, tuple):
         return tuple(_in_type(v, kind) for v in value)
-    return value.astype(kind, copy=False) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+    numbers = isinstance(value, np.ndarray | np.floating)  # NumPy makes scalars of arrays without axes
+    return value.astype(kind, copy=False) if numbers and value.dtype.kind == "f" else value
 
 
 def referred(function: F) -> F:
@@ -63,4 +64,3 @@ max_unpool, max_unpool_grad = referred(reference.max_unpool), referred(reference
 log_softmax, log_softmax_grad = referred(reference.log_softmax), referred(reference.log_softmax_grad)
 softmax, softmax_grad = referred(reference.softmax), referred(reference.softmax_grad)
 subsample, subsample_grad = referred(reference.subsample), referred(reference.subsample_grad)
-conv_transpose, conv_transpose_grad = referred(reference.conv_transpose), referred(reference.conv_transpose_grad)

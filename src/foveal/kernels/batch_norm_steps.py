@@ -1,0 +1,90 @@
+"""How one batch norm runs on channels-last maps: while it learns, afterwards, and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.kernels import batch_norm as loops
+from foveal.kernels.buffers import Map, zeros
+from foveal.kernels.runs import over_runs
+from foveal.kernels.steps import Step, step
+
+PARTS = 16  # a batch is summed in at most so many parts, whatever the number of threads
+WIDTH = 512  # numbers of a table at least; the tables of a pass stay in the first-level cache
+
+Array = NDArray[np.float32]
+
+
+class BatchNorm:
+    """The memory between forward and backward: statistics in float64, sums, and tables for the loops.
+
+    Parameters
+    ----------
+    x : Map
+        What is normalised; its pixels have no more floats than channels.
+    epsilon : float
+    """
+
+    def __init__(self, x: Map, epsilon: float) -> None:
+        self.x, self.epsilon, self.channels = x, epsilon, x.pixel
+        self.width = -(-WIDTH // x.pixel) * x.pixel
+        self.parts = min(PARTS, x.n * x.D * x.H)
+        self.mean, self.variance = zeros(x.pixel, np.float64), zeros(x.pixel, np.float64)
+        self.sums, self.tables = (zeros(size * self.width, np.float64) for size in (self.parts * 3, 4))
+
+    @property
+    def _statistics(self) -> dict[str, Any]:
+        return {"channels": self.channels, "mean": self.mean, "variance": self.variance}
+
+    @property
+    def _sums(self) -> dict[str, Any]:
+        return {"sums": self.sums, "parts": self.parts, "width": self.width}
+
+    @property
+    def _count(self) -> dict[str, Any]:
+        return {"n": self.x.n, "pixels": self.x.D * self.x.H * self.x.W}
+
+    def forward(
+        self, name: str, scale: Array, shift: Array, y: Map, running_mean: Array | int = 0,
+        running_variance: Array | int = 0, momentum: float = 0.0,
+    ) -> list[Step]:  # fmt: skip
+        """Return the steps of y with the batch's own statistics, which the running ones follow; y may be x."""
+        return [
+            over_runs(name, loops.map_moments, x=self.x, channels=self.channels, **self._sums),
+            step(name, loops.map_statistics, running_mean=running_mean, running_variance=running_variance,
+                 momentum=momentum, **self._count, **self._sums, **self._statistics),
+            *self._normalise(name, scale, shift, y),
+        ]  # fmt: skip
+
+    def inference(
+        self, name: str, scale: Array, shift: Array, y: Map, running_mean: Array, running_variance: Array
+    ) -> list[Step]:
+        """Return the steps of y with the running statistics; y may be x."""
+        given = step(name, loops.map_running_statistics, running_mean=running_mean, running_variance=running_variance,
+                     **self._statistics)  # fmt: skip
+        return [given, *self._normalise(name, scale, shift, y)]
+
+    def _normalise(self, name: str, scale: Array, shift: Array, y: Map) -> list[Step]:
+        return [
+            step(name, loops.map_tables, width=self.width, scale=scale, shift=shift, tables=self.tables,
+                 epsilon=self.epsilon, **self._statistics),
+            over_runs(name, loops.map_forward, x=self.x, y=y, width=self.width, tables=self.tables),
+        ]  # fmt: skip
+
+    def backward(self, name: str, scale: Array, dy: Map, dx: Map | None, dscale: Array, dshift: Array) -> list[Step]:
+        """Return the steps of dx, dscale and dshift after `forward`; dx may be dy, or None if nobody reads it.
+
+        x is read again: `forward` must not have written y in its place.
+        """
+        steps = [
+            over_runs(name, loops.map_products, x=self.x, dy=dy, tables=self.tables, **self._sums),
+            step(name, loops.map_gradient_tables, scale=scale, dscale=dscale, dshift=dshift, tables=self.tables,
+                 epsilon=self.epsilon, **self._count, **self._sums, **self._statistics),
+        ]  # fmt: skip
+        if dx is None:
+            return steps
+        last = over_runs(name, loops.map_backward, x=self.x, dy=dy, dx=dx, width=self.width, tables=self.tables)
+        return [*steps, last]

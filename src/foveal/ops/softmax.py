@@ -1,0 +1,65 @@
+"""Softmax, its logarithm and their gradients for float32 arrays, along the last axis in memory."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foveal import reference
+from foveal.ops.arrays import contiguous, over_arrays
+from foveal.ops.referred import float_type
+from foveal.reference import arguments
+
+Array = NDArray[Any]
+
+
+def _run(kernel: str, axis: int, result: str, **arrays: Array) -> Array:
+    """Run a kernel of `foveal.kernels.softmax` along `axis`, which comes last meanwhile."""
+    from foveal.kernels import softmax
+
+    rows = {name: contiguous(np.moveaxis(array, axis, -1)) for name, array in arrays.items()}
+    some = next(iter(rows.values()))
+    out, classes = np.empty(some.shape, np.float32), some.shape[-1]
+    over_arrays(getattr(softmax, kernel), {**rows, result: out}, whole=classes, classes=classes)
+    return np.ascontiguousarray(np.moveaxis(out, -1, axis))
+
+
+def _fast(axis: Any, where: str, *arrays: Array) -> bool:
+    """Whether the kernels can do it; what has no classes is left to the reference, which says so."""
+    some, narrow = arrays[0], float_type(*arrays) == np.float32
+    return some.ndim > 0 and some.shape[arguments.axis(axis, some.ndim, where)] > 0 and narrow
+
+
+@functools.wraps(reference.softmax)
+def softmax(scores: ArrayLike, *, axis: int = -1) -> Array:
+    x = arguments.real(scores, "softmax", "scores")
+    fast = _fast(axis, "softmax", x)
+    return _run("softmax_forward", axis, "y", x=x) if fast else reference.softmax(x, axis=axis)
+
+
+@functools.wraps(reference.softmax_grad)
+def softmax_grad(y: ArrayLike, dy: ArrayLike, *, axis: int = -1) -> Array:
+    y = arguments.real(y, "softmax_grad", "y")
+    if not _fast(axis, "softmax_grad", y, np.asarray(dy)):
+        return reference.softmax_grad(y, dy, axis=axis)
+    dy = arguments.same_shape(dy, y.shape, "softmax_grad")
+    return _run("softmax_backward", axis, "dx", y=y, dy=dy)
+
+
+@functools.wraps(reference.log_softmax)
+def log_softmax(scores: ArrayLike, *, axis: int = -1) -> Array:
+    x = arguments.real(scores, "log_softmax", "scores")
+    fast = _fast(axis, "log_softmax", x)
+    return _run("log_softmax_forward", axis, "y", x=x) if fast else reference.log_softmax(x, axis=axis)
+
+
+@functools.wraps(reference.log_softmax_grad)
+def log_softmax_grad(y: ArrayLike, dy: ArrayLike, *, axis: int = -1) -> Array:
+    y = arguments.real(y, "log_softmax_grad", "y")
+    if not _fast(axis, "log_softmax_grad", y, np.asarray(dy)):
+        return reference.log_softmax_grad(y, dy, axis=axis)
+    dy = arguments.same_shape(dy, y.shape, "log_softmax_grad")
+    return _run("log_softmax_backward", axis, "dx", y=y, dy=dy)
