@@ -88,12 +88,19 @@ def test_any_size_on_every_instruction_set(name, edge):
             np.testing.assert_array_equal(y[..., colours:], x[..., colours:])
 
 
-def test_strips_and_bands_meet(monkeypatch):
-    """An image of several strips and bands, with a last strip of one column: every seam is right."""
+@pytest.mark.parametrize("edge", images.EDGES)
+def test_strips_and_bands_meet(edge):
+    """An image of several strips and bands, with a last strip of one column: every seam and every border is right."""
     x = picture((200, 2 * STRIP // 3 + 1, 3))
-    for kernel in (images.kernel("gaussian", sigma=3), images.kernel(np.random.default_rng(0).standard_normal((7, 5)))):
-        value, error = exact(x, kernel, "wrap")
-        assert_bytes(images.apply(x, kernel, edge="wrap"), value, error)
+    for kernel in (
+        images.kernel("gaussian", sigma=3),
+        images.kernel(np.random.default_rng(0).standard_normal((7, 5))),
+        images.kernel("log", sigma=0.7),
+        images.kernel(np.random.default_rng(0).integers(-3, 4, (5, 7))),
+    ):
+        value, error = exact(x, kernel, edge)
+        assert_bytes(images.apply(x, kernel, edge=edge), value, error)
+        assert (np.abs(images.apply(x.astype(np.float32), kernel, edge=edge) - value) <= error).all()
 
 
 @pytest.mark.parametrize("kernel", [images.kernel("gaussian", sigma=2), images.kernel("log"), images.kernel("emboss")])
