@@ -4,7 +4,7 @@ Arrays in, arrays out. Functions (`correlate`, `max_pool`...), layers (`foveal.l
 `foveal.models`), training (`fit`, `foveal.optimizers`), data (`foveal.data`) and pictures (`foveal.show`).
 """
 
-from foveal import data, layers, models, show
+from foveal import data, images, layers, models, show
 from foveal._version import __version__
 from foveal.errors import (
     DataError,
@@ -69,6 +69,7 @@ from foveal.ops import (
     tanh,
     tanh_grad,
 )
+from foveal.ops.method import choose_method
 from foveal.training import History, fit, optimizers, schedules
 
 __all__ = [
@@ -91,6 +92,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_grad",
     "batch_statistics",
+    "choose_method",
     "col2im",
     "conv_transpose",
     "conv_transpose_grad",
@@ -111,6 +113,7 @@ __all__ = [
     "global_max_pool_grad",
     "im2col",
     "im2col_blowup",
+    "images",
     "layers",
     "leaky_relu",
     "leaky_relu_grad",

@@ -166,7 +166,7 @@ class Network:
 
     def plan(self, batch: int = 100, *, training: bool = True) -> Plan:
         """Return how the network runs for batches of up to `batch` images; ``.explain()`` prints it."""
-        return self.engine.plan(check_count(batch, "batch"), training)
+        return self.engine.plan(check_count(batch, "batch"), training, learning=training)
 
     def predict(self, x: ArrayLike, *, batch_size: int | None = None) -> Array:
         """Return the scores before softmax.

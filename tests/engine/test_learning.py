@@ -90,6 +90,16 @@ def test_predictions_and_gradients_are_those_of_the_network_that_has_learned():
         np.testing.assert_allclose(array, expected[name], atol=2e-3 * largest, err_msg=name)
 
 
+def test_explaining_a_plan_changes_nothing():
+    net = network()
+    learn(net)
+    before = {k: v.copy() for k, v in net.arrays().items()}
+    assert "batchnorm1" in str(net.plan(24))
+    assert_same(net.arrays(), before)
+    net.layers[0].weight[...] = 0  # packs everything again
+    np.testing.assert_array_equal(net.arrays()["batchnorm1.running_mean"], before["batchnorm1.running_mean"])
+
+
 def test_buffers_are_no_parameters_and_are_saved(tmp_path):
     net = network()
     assert "batchnorm1.running_mean" not in net.parameters

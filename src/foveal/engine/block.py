@@ -43,6 +43,7 @@ class Block:
     y: Map = field(init=False, repr=False)
     learning: bool = field(init=False, default=False)  # run as while learning: dropout drops, batch norm sees the batch
     seed: int = field(init=False, default=0)
+    covered = True  # whether the kernels can do what the layer asks for; else it runs through the formula
     flat: ClassVar[bool] = False  # whether x and dx have no borders: the block knows rows of features, not pixels
 
     @property

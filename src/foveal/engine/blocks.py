@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from foveal import layers as L
 from foveal.engine.block import Array, Block, Shape
 from foveal.geometry import Window
-from foveal.kernels import activation, pooling
+from foveal.kernels import activation
 from foveal.kernels.affine_steps import Matrix
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, Correlation
+from foveal.kernels.depthwise_steps import correlation
+from foveal.kernels.pooling_steps import Pooling
 from foveal.kernels.runs import over_runs
-from foveal.kernels.steps import Step, step
+from foveal.kernels.steps import Step
 
 
 class Activated(Block):
@@ -52,7 +54,7 @@ class ConvolutionBlock(Activated):
         if not hasattr(self, "_geometry"):
             conv, shape = self.layer, self.input_shape
             window = Window.resolve(shape[1:], conv.kernel, conv.stride, conv.padding, conv.dilation)
-            self._geometry = Correlation(shape, conv.filters, window, conv.groups, self.isa, self.vectors)
+            self._geometry = correlation(shape, conv.filters, window, conv.groups, self.isa, self.vectors)
         return self._geometry
 
     @property
@@ -175,33 +177,32 @@ class ActivationBlock(Shapeless):
 
 
 class PoolingBlock(Block):
-    """Max or average pooling on its own."""
+    """Max or average pooling on its own, of windows or of whole maps."""
+
+    @property
+    def geometry(self) -> Pooling:
+        """The pooling's shapes."""
+        layer, spatial = self.layer, self.input_shape[1:]
+        if isinstance(layer, L.GlobalAvgPool | L.GlobalMaxPool):
+            return Pooling(self.input_shape, Window.resolve(spatial, spatial), self.isa)
+        window = Window.resolve(spatial, layer.kernel, layer.stride, layer.padding, layer.dilation)
+        return Pooling(self.input_shape, window, self.isa, layer.rounding, getattr(layer, "count_padding", False))
 
     def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
         """Return its step."""
-        self.x, self.y = x, y
-        self.index = zeros(x.n * y.H * y.W * y.C, np.int64) if isinstance(self.layer, L.MaxPool) else zeros(0, np.int64)
-        maximum = isinstance(self.layer, L.MaxPool)
-        return [self._step(pooling.max_pool_forward if maximum else pooling.average_pool_forward, x, y)]
+        if not isinstance(self.layer, L.MaxPool | L.GlobalMaxPool):
+            self.codes = None
+            return self.geometry.mean(self.name, x, y)
+        self.codes = self.geometry.codes(x.n) if training else None
+        return self.geometry.maximum(self.name, x, y, self.codes)
 
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
         """Return the step of dx."""
-        maximum = isinstance(self.layer, L.MaxPool)
-        return (
-            [self._step(pooling.max_pool_backward if maximum else pooling.average_pool_backward, dx, dy)] if dx else []
-        )
-
-    def _step(self, kernel: Any, x: Map, y: Map) -> Step:
-        w = pool_window(self.layer, (x.H, x.W))
-        (top, _), (left, _) = w.padding
-        (_, bottom), (_, right) = Window.resolve((x.H, x.W), w.kernel, w.stride, self.layer.padding).padding
-        return step(
-            self.name, kernel, keep=(x, y), x=x.address, x_image=x.image, x_row=x.row, y=y.address, y_image=y.image,
-            y_row=y.row, index=self.index, n=x.n, rows=x.H, columns=x.W, out_rows=y.H, out_columns=y.W, channels=x.C,
-            kh=w.kernel[0], kw=w.kernel[1], sh=w.stride[0], sw=w.stride[1], top=top, left=left, dh=w.dilation[0],
-            dw=w.dilation[1], count_padding=int(getattr(self.layer, "count_padding", False)),
-            padded_rows=top + x.H + bottom, padded_columns=left + x.W + right,
-        )  # fmt: skip
+        if dx is None:
+            return []
+        if self.codes is None:
+            return self.geometry.mean_grad(self.name, dy, dx)
+        return self.geometry.maximum_grad(self.name, dy, self.codes, dx)
 
 
 def pool_window(layer: Any, spatial: Sequence[int]) -> Window:

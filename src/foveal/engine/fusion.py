@@ -98,8 +98,9 @@ class Cut:
         if type(layer) in ACTIVATIONS:
             return ActivationBlock([first], *where)
         if type(layer) in SINGLE:
-            return SINGLE[type(layer)]([first], *where)
-        if isinstance(layer, L.MaxPool | L.AvgPool) and len(shape) == 3:
+            block = SINGLE[type(layer)]([first], *where)
+            return block if block.covered else FallbackBlock([first], *where)
+        if isinstance(layer, L.MaxPool | L.AvgPool | L.GlobalMaxPool | L.GlobalAvgPool):
             return PoolingBlock([first], *where)
         if not isinstance(layer, L.Convolution):
             return FallbackBlock([first], *where)

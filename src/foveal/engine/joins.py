@@ -29,7 +29,7 @@ class AddBlock(Activated):
         """Return a step for each addition, and that of a sigmoid."""
         self.y = y
         if len(xs) == 1:
-            return [copy_channels(self.name, xs[0], y)]
+            return [over_runs(self.name, activation.copy, x=xs[0], y=y)]
         so_far = [xs[0], *[y] * (len(xs) - 2)]
         floors = [*[NONE] * (len(xs) - 2), self.floor]
         sums = [add(self.name, a, b, y, floor) for a, b, floor in zip(so_far, xs[1:], floors, strict=True)]
@@ -38,7 +38,7 @@ class AddBlock(Activated):
     def backward_all(self, dy: Map, dxs: Sequence[Map | None], p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
         """Return the step of each dx: dy, through the activation."""
         if not (self.find(L.ReLU) or self.find(L.Sigmoid)):
-            return [copy_channels(self.name, dy, dx) for dx in dxs if dx]
+            return [over_runs(self.name, activation.copy, x=dy, y=dx) for dx in dxs if dx]
         kernel = activation.relu_backward if self.find(L.ReLU) else activation.sigmoid_backward
         return [over_runs(self.name, kernel, y=self.y, dy=dy, dx=dx) for dx in dxs if dx]
 

@@ -23,10 +23,12 @@ from foveal.engine.fusion import Cut
 from foveal.engine.weights import Weights
 from foveal.graph import INPUT, Graph
 from foveal.kernels import image_steps, join_steps
+from foveal.kernels.activation import copy
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.isa import ISA
 from foveal.kernels.loss import softmax_cross_entropy
 from foveal.kernels.reduction import sum_parts
+from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step, program, step
 from foveal.kernels.threads import Program
 from foveal.layers.base import differs_in_training
@@ -120,7 +122,7 @@ class Plan:
             xs, p = [self.values[source] for source in block.sources], self.weights.state(block.layer)
             if block.flat and not xs[0].bare:  # another reader wants a border
                 bare = Map(self.batch, xs[0].shape)
-                steps.append(join_steps.copy_channels(f"{block.sources[0]} (bare)", xs[0], bare))
+                steps.append(over_runs(f"{block.sources[0]} (bare)", copy, x=xs[0], y=bare))
                 xs = [bare]
             steps += block.forward_all(xs, y, p, self.training)
         self._targets: dict[str, NDArray[Any]] = {}
@@ -293,11 +295,14 @@ class Plan:
                   for name, value in self.outputs.items()}  # every measured run writes there  # fmt: skip
         with self.lock:
             self.weights.pull()
+            kept = self.weights.data.copy()  # batch norm would take in the statistics of black images
             if self.training:
                 self.backward(example, labels, self._counting[: self.batch])
             else:
                 self.forward(example, 0, self.batch, scores)
-            return text(self.steps, self.batch, title, self.nbytes)
+            explained = text(self.steps, self.batch, title, self.nbytes)
+            self.weights.data[:] = kept
+            return explained
 
     def explain(self) -> None:
         """Print each step's kernel, tile, bytes, multiply-adds, measured time and share of the FMA peak."""

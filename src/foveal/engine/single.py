@@ -1,5 +1,5 @@
-"""Blocks of one layer that has kernels of its own: batch norm, local response normalisation, dropout, transposed
-convolution.
+"""Blocks of one layer that has kernels of its own: batch norm, local response normalisation, dropout, subsampling,
+transposed convolution.
 
 What a kernel does not cover goes through the formula, as in `FallbackBlock`.
 """
@@ -16,12 +16,14 @@ from foveal import layers as L
 from foveal.engine.block import Array, Shape
 from foveal.engine.blocks import Activated
 from foveal.engine.fallback import Call, FallbackBlock
-from foveal.geometry import transposed
+from foveal.geometry import Window, transposed
 from foveal.kernels import activation, dropout
 from foveal.kernels.batch_norm_steps import BatchNorm
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import Correlation
+from foveal.kernels.depthwise_steps import correlation
 from foveal.kernels.local_response_steps import LocalResponse
+from foveal.kernels.pooling_steps import Pooling
 from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step
 
@@ -102,8 +104,35 @@ class DropoutBlock(OnMap):
             dropout.reseed(step, self.layer.mask_seed(seed))
 
 
+class SubsamplingBlock(FallbackBlock):
+    """LeNet's subsampling: a coefficient times the sum of each window, and a bias."""
+
+    @property
+    def geometry(self) -> Pooling:
+        """The shapes of the windows."""
+        layer, spatial = self.layer, self.input_shape[1:]
+        stride = layer.kernel if layer.stride is None else layer.stride
+        return Pooling(self.input_shape, Window.resolve(spatial, layer.kernel, stride), self.isa)
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the step of y."""
+        self.x = x
+        return self.geometry.subsample(self.name, x, p["coefficient"], p["bias"], y)
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the steps of dx and of both gradients."""
+        return self.geometry.subsample_grad(
+            self.name, self.x, p["coefficient"], dy, dx, g["coefficient"], g["bias"], self.threads
+        )
+
+
 class ConvTransposeBlock(Activated):
     """Transposed convolution: the input gradient of the convolution that it transposes, with a bias and activation."""
+
+    @property
+    def covered(self) -> bool:
+        """Whether every window of the convolution has a number of x; `output_padding` can make room for more."""
+        return self.geometry.output == self.input_shape[1:]
 
     @property
     def geometry(self) -> Correlation:
@@ -111,7 +140,7 @@ class ConvTransposeBlock(Activated):
         layer, shape = self.layer, self.input_shape
         options = layer.kernel, layer.stride, layer.padding, layer.output_padding, layer.dilation
         window, output = transposed(shape[1:], *options)
-        return Correlation((layer.filters, *output), shape[0], window, layer.groups, self.isa)
+        return correlation((layer.filters, *output), shape[0], window, layer.groups, self.isa)
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return the index of weight and bias."""
@@ -158,4 +187,5 @@ SINGLE = {
     L.LocalResponseNorm: LocalResponseNormBlock,
     L.Dropout: DropoutBlock,
     L.ConvTranspose: ConvTransposeBlock,
+    L.Subsampling: SubsamplingBlock,
 }

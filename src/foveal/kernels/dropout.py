@@ -46,7 +46,7 @@ def drop(x, indices, first, low_key, high, next_high, threshold, scale, y):
     wide_vectors()
     for i in range(y.size):
         low = u32(first + indices[i])
-        number = mix32(u32(mix32(u32(low ^ low_key)) + high))
+        number = mix32(u32(mix32(u32(low ^ low_key)) + (next_high if low < first else high)))
         y[i] = x[i] * scale if number >= threshold else f32(0)
 
 

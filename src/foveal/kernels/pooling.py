@@ -1,116 +1,92 @@
-"""Max and average pooling on their own, channels-last, any window: forward and backward.
+"""The loop of all pooling on channels-last maps: maximum and mean, forward and backward, in 1D to 3D.
 
-Where a convolution stands before a max pooling, `convolution.py` does both in one pass; this is for the other cases.
+What an output meets on one axis is a table made once per plan (`reach`): where its taps begin, how many lie in
+the map, and the place of the first one in the window. So padding, dilation and windows that hang over an edge are no
+case of their own. Along a row, outputs that meet equally many taps at equal distances are a *run*: one call of a tile.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from numba.extending import intrinsic
 
-from foveal.kernels.compiler import arguments, fields, floats, integers, kernel, take
+from foveal.kernels import pooling_tile
+from foveal.kernels.compiler import arguments, fields, floats, helper, integers, kernel, take
+from foveal.kernels.intrinsics import _call, _tile_signature
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
-_WINDOW = "x x_image x_row y y_image y_row index n rows columns out_rows out_columns channels"
-_WINDOW += " kh kw sh sw top left dh dw count_padding padded_rows padded_columns"
 
 
-@kernel(fields(_WINDOW))
-def max_pool_forward(args, counter, thread):
-    """y = max over the window; index = row * columns + column of the first maximum. A task is an output row."""
+@intrinsic
+def call_walk(typing, tile, x, sx, marks, sm, place, sp, y, sy, n, A, R, T, taps, init, db):
+    """Call a pooling tile by its address; the arguments are those of `pooling_tile.WALK`."""
+    return _tile_signature(pooling_tile.WALK), _call(pooling_tile.WALK)
+
+
+AXIS, RUN = 3, 8  # numbers in a row of `Reach.table` and of `Reach.runs`
+_MAPS = "x x_image x_plane x_row x_pixel y y_image y_plane y_row y_pixel n depth height block channels"
+_MARKS = "marks marks_image from_plane from_row from_pixel to_plane to_row to_pixel"
+WALK = f"{_MAPS} {_MARKS} walk taps init db planes rows runs run_count"
+
+
+@helper
+def walk_row(a, n, d, h, y):
+    """Make row h of plane d of image n at `y`, run by run."""
+    planes, rows = integers(a.planes + 8 * AXIS * d, AXIS), integers(a.rows + 8 * AXIS * h, AXIS)
+    x = a.x + 4 * (n * a.x_image + planes[0] * a.x_plane + rows[0] * a.x_row)
+    marks = a.marks + n * a.marks_image + d * a.to_plane + h * a.to_row
+    marks += planes[0] * a.from_plane + rows[0] * a.from_row
+    for r in range(a.run_count):
+        run = integers(a.runs + 8 * RUN * r, RUN)
+        first, step, count, start, advance, taps = run[0], run[1], run[2], run[3], run[4], run[5]
+        to = y + 4 * first * a.y_pixel
+        if planes[1] * rows[1] * taps > 0:
+            place, more = planes[2] + rows[2] + run[6], run[7]
+            call_walk(a.walk, x + 4 * start * a.x_pixel, advance * a.x_pixel,
+                      marks + start * a.from_pixel + first * a.to_pixel, advance * a.from_pixel + step * a.to_pixel,
+                      place, more, to, step * a.y_pixel, count, planes[1], rows[1], taps, a.taps, a.init,
+                      a.db)  # fmt: skip
+        else:  # no window reads these positions
+            for i in range(count):
+                floats(to + 4 * i * step * a.y_pixel, a.channels)[:] = 0
+
+
+@kernel(fields(WALK))
+def pool(args, counter, thread):
+    """y[n, d, h, :] = what the tile makes of its taps in x; a task is a block of rows of a plane."""
     a = arguments(args)
+    blocks = (a.height + a.block - 1) // a.block
     task = take(counter)
-    while task < a.n * a.out_rows:
-        n, p = task // a.out_rows, task % a.out_rows
-        x = floats(a.x + 4 * n * a.x_image, a.x_image)
-        y = floats(a.y + 4 * (n * a.y_image + p * a.y_row), a.out_columns * a.channels)
-        index = integers(a.index + 8 * task * a.out_columns * a.channels, a.out_columns * a.channels)
-        for q in range(a.out_columns):
-            first = True
-            for i in range(a.kh):
-                h = p * a.sh - a.top + i * a.dh
-                if h < 0 or h >= a.rows:
-                    continue
-                for j in range(a.kw):
-                    w = q * a.sw - a.left + j * a.dw
-                    if w < 0 or w >= a.columns:
-                        continue
-                    for c in range(a.channels):
-                        value, o = x[h * a.x_row + w * a.channels + c], q * a.channels + c
-                        if first or value > y[o] or (value != value and y[o] == y[o]):
-                            y[o] = value
-                            index[o] = h * a.columns + w
-                    first = False
+    while task < a.n * a.depth * blocks:
+        plane, start = task // blocks, task % blocks * a.block
+        n, d = plane // a.depth, plane % a.depth
+        for h in range(start, min(start + a.block, a.height)):
+            walk_row(a, n, d, h, a.y + 4 * (n * a.y_image + d * a.y_plane + h * a.y_row))
         task = take(counter)
 
 
-@kernel(fields(_WINDOW))
-def max_pool_backward(args, counter, thread):
-    """x (here dx) gets y (here dy) where the maximum was; a task is an image."""
+@kernel(fields(f"dy_pixel width parts gradients sums {WALK}"))
+def coefficient_gradient(args, counter, thread):
+    """Add up dy * (sum over the window), then dy, for each channel and part of the rows; y is dy.
+
+    A task is a part; `reduction.sum_parts` adds them up in their order.
+    """
     a = arguments(args)
+    sums = a.sums + 4 * thread * a.width * a.channels
+    lines = a.n * a.depth * a.height
     task = take(counter)
-    while task < a.n:
-        dx = floats(a.x + 4 * task * a.x_image, a.x_image)
-        for h in range(a.rows):
-            dx[h * a.x_row : h * a.x_row + a.columns * a.channels] = 0
-        for p in range(a.out_rows):
-            dy = floats(a.y + 4 * (task * a.y_image + p * a.y_row), a.out_columns * a.channels)
-            size = a.out_columns * a.channels
-            index = integers(a.index + 8 * (task * a.out_rows + p) * size, size)
-            for q in range(a.out_columns):
+    while task < a.parts:
+        to = floats(a.gradients + 8 * task * a.channels, 2 * a.channels)
+        to[:] = 0
+        dcoefficient, dbias = to[: a.channels], to[a.channels :]
+        for line in range(task * lines // a.parts, (task + 1) * lines // a.parts):
+            plane, h = line // a.height, line % a.height
+            n, d = plane // a.depth, plane % a.depth
+            walk_row(a, n, d, h, sums)
+            row = a.y + 4 * (n * a.y_image + d * a.y_plane + h * a.y_row)
+            for q in range(a.width):
+                dy = floats(row + 4 * q * a.dy_pixel, a.channels)
+                total = floats(sums + 4 * q * a.channels, a.channels)
                 for c in range(a.channels):
-                    o = q * a.channels + c
-                    dx[index[o] // a.columns * a.x_row + index[o] % a.columns * a.channels + c] += dy[o]
-        task = take(counter)
-
-
-@kernel(fields(_WINDOW))
-def average_pool_forward(args, counter, thread):
-    """y = the window's sum over the number of its cells (inside the map, or with the padding). A task is a row."""
-    a = arguments(args)
-    task = take(counter)
-    while task < a.n * a.out_rows:
-        n, p = task // a.out_rows, task % a.out_rows
-        x = floats(a.x + 4 * n * a.x_image, a.x_image)
-        y = floats(a.y + 4 * (n * a.y_image + p * a.y_row), a.out_columns * a.channels)
-        top, bottom = max(p * a.sh - a.top, 0), min(p * a.sh - a.top + a.kh, a.rows)
-        for q in range(a.out_columns):
-            left, right = max(q * a.sw - a.left, 0), min(q * a.sw - a.left + a.kw, a.columns)
-            cells = max((bottom - top) * (right - left), 1)
-            if a.count_padding:
-                cells = (min(p * a.sh + a.kh, a.padded_rows) - p * a.sh) * (
-                    min(q * a.sw + a.kw, a.padded_columns) - q * a.sw
-                )
-            y[q * a.channels : (q + 1) * a.channels] = 0
-            for h in range(top, bottom):
-                for w in range(left, right):
-                    for c in range(a.channels):
-                        y[q * a.channels + c] += x[h * a.x_row + w * a.channels + c]
-            for c in range(a.channels):
-                y[q * a.channels + c] /= np.float32(cells)
-        task = take(counter)
-
-
-@kernel(fields(_WINDOW))
-def average_pool_backward(args, counter, thread):
-    """x (here dx) gets its share of y (here dy) from every window that covers it; a task is an image."""
-    a = arguments(args)
-    task = take(counter)
-    while task < a.n:
-        dx = floats(a.x + 4 * task * a.x_image, a.x_image)
-        for h in range(a.rows):
-            dx[h * a.x_row : h * a.x_row + a.columns * a.channels] = 0
-        for p in range(a.out_rows):
-            dy = floats(a.y + 4 * (task * a.y_image + p * a.y_row), a.out_columns * a.channels)
-            top, bottom = max(p * a.sh - a.top, 0), min(p * a.sh - a.top + a.kh, a.rows)
-            for q in range(a.out_columns):
-                left, right = max(q * a.sw - a.left, 0), min(q * a.sw - a.left + a.kw, a.columns)
-                cells = max((bottom - top) * (right - left), 1)
-                if a.count_padding:
-                    cells = (min(p * a.sh + a.kh, a.padded_rows) - p * a.sh) * (
-                        min(q * a.sw + a.kw, a.padded_columns) - q * a.sw
-                    )
-                for h in range(top, bottom):
-                    for w in range(left, right):
-                        for c in range(a.channels):
-                            dx[h * a.x_row + w * a.channels + c] += dy[q * a.channels + c] / np.float32(cells)
+                    dcoefficient[c] += dy[c] * total[c]
+                    dbias[c] += dy[c]
         task = take(counter)

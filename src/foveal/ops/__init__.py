@@ -26,27 +26,29 @@ from foveal.ops.normalisation import (
     local_response_norm,
     local_response_norm_grad,
 )
-from foveal.ops.referred import (
-    affine,
-    affine_grad,
+from foveal.ops.pooling import (
     avg_pool,
     avg_pool_grad,
-    col2im,
-    cross_entropy,
-    cross_entropy_grad,
-    dropout_mask,
-    fold_batch_norm,
     global_avg_pool,
     global_avg_pool_grad,
     global_max_pool,
     global_max_pool_grad,
-    im2col,
     max_pool,
     max_pool_grad,
     max_unpool,
     max_unpool_grad,
     subsample,
     subsample_grad,
+)
+from foveal.ops.referred import (
+    affine,
+    affine_grad,
+    col2im,
+    cross_entropy,
+    cross_entropy_grad,
+    dropout_mask,
+    fold_batch_norm,
+    im2col,
     sum_of_squares,
     sum_of_squares_grad,
 )

@@ -46,10 +46,10 @@ def _with_method(formula: Callable[..., Any]) -> Callable[[Callable[..., Array]]
 
 @functools.lru_cache(maxsize=64)
 def _geometry(shape: tuple[int, ...], K: int, window: Window, groups: int, isa: str) -> Correlation:
-    from foveal.kernels.convolution_steps import Correlation
+    from foveal.kernels.depthwise_steps import correlation
     from foveal.kernels.isa import host
 
-    return Correlation(shape, K, window, groups, host())
+    return correlation(shape, K, window, groups, host())
 
 
 class _Tile:
@@ -129,6 +129,12 @@ class _Tile:
 def _gradient(dy: ArrayLike, y_shape: tuple[int, ...], where: str, single: bool) -> Array:
     shape = y_shape[1:] if single else y_shape
     return arguments.same_shape(dy, shape, where, why="dy has the shape of y").reshape(y_shape)
+
+
+def _all_windows(x: Array, tile: _Tile) -> Array:
+    """Return maps x for a transposed convolution, 0 for windows that `output_padding` made room for behind them."""
+    more = [(0, out - n) for n, out in zip(x.shape[2:], tile.geometry.output, strict=True)]
+    return np.pad(x, [(0, 0), (0, 0), *more]) if any(map(any, more)) else x
 
 
 def _fast(*arrays: Any) -> bool:
@@ -277,7 +283,7 @@ def conv_transpose(
         return result
     window, y_shape = arguments.transposed_convolution(where, maps, w, b, **options)
     tile = _Tile(y_shape[1:], w, window, groups)
-    y = tile.dx(maps, b)
+    y = tile.dx(_all_windows(maps, tile), b)
     tile.run()
     return y[0] if single else y
 
@@ -306,7 +312,8 @@ def conv_transpose_grad(
     gradient = _gradient(dy, y_shape, where, single)
     tile = _Tile(y_shape[1:], w, window, groups)
     dx = tile.y(gradient, None)
-    dw, _ = tile.dw(gradient, maps, w.shape)
+    dw, _ = tile.dw(gradient, _all_windows(maps, tile), w.shape)
     tile.run()
-    db = gradient.sum(axis=(0, *range(2, gradient.ndim)))
+    dx = dx[:, :, *(slice(n) for n in maps.shape[2:])]
+    db = gradient.sum(axis=(0, *range(2, gradient.ndim)), dtype=np.float64)
     return dx[0] if single else dx, dw, db.astype(np.float32)
