@@ -105,27 +105,28 @@ def both(name, given):
     return list(zip(*found, strict=True))
 
 
+# What is learned is multiplied by the zeros beside a map as well, and 0 * inf is NaN: it may reach the map's border.
+SPREAD = [("correlate_grad", 1), ("conv_transpose", 1), ("subsample_grad", 1)]
+NO_LOGARITHM = ("log_softmax_grad", 0, np.inf)  # a probability is 1 at most, and its kernel's exp ends there
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", OF_NUMBERS)
 def test_what_is_not_finite_comes_out_where_the_formula_has_it(name, value):
     """Kernels neither lose NaN and inf, which would hide an error, nor spread them to other numbers."""
+    known = np.isnan if np.isnan(value) else lambda y: ~np.isfinite(y)  # inf - inf depends on the order of operations
     args, _ = CALLS[name]
     for i, argument in enumerate(args):
-        if not isinstance(argument, np.ndarray) or argument.dtype.kind != "f":
+        if not isinstance(argument, np.ndarray) or argument.dtype.kind != "f" or (name, i, value) == NO_LOGARITHM:
             continue
         spoiled = argument.copy()
         spoiled.flat[argument.size // 2] = value
         with np.errstate(all="ignore"):
             pairs = both(name, (*args[:i], spoiled, *args[i + 1 :]))
         for ours, theirs in pairs:
-            lost = np.isnan(theirs) & ~np.isnan(ours)
-            assert not lost.any(), f"argument {i}"
-            if (name, i) in (("correlate_grad", 1), ("conv_transpose", 1)):
-                continue  # what w spreads: beside the map a kernel reads zeros, and 0 * inf is NaN
-            np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs), f"argument {i}")
-            if not np.isnan(theirs).any():  # inf - inf depends on the order of a sum
-                np.testing.assert_array_equal(np.isposinf(ours), np.isposinf(theirs), f"argument {i}")
-                np.testing.assert_array_equal(np.isneginf(ours), np.isneginf(theirs), f"argument {i}")
+            assert known(ours)[known(theirs)].all(), f"argument {i}: lost"
+            if (name, i) not in SPREAD:
+                np.testing.assert_array_equal(known(ours), known(theirs), f"argument {i}")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, ">i8", bool])

@@ -150,10 +150,10 @@ def random_graph(seed: int, input_shape: tuple[int, ...], every_kind: bool = Fal
         loose[:] = [name for name in loose if not any(name in node.inputs for node in build.nodes)]
     affine = Affine(4)
     ends = [build(Affine(6), name) for name in loose]
-    scores = build(affine, build.concat(ends) if rng.integers(2) else build.add(ends))
+    scores = build([Affine(6), affine], build.concat(ends) if rng.integers(2) else build.add(ends))
     if rng.integers(2):
         return build.graph(build(Softmax(), scores) if rng.integers(2) else scores)
-    aux = build(affine, build(Affine(6), str(rng.choice(results[1:]))))
+    aux = build([Affine(6), affine], str(rng.choice(results[1:])))
     return build.graph({"scores": scores, "aux": aux})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -236,19 +237,25 @@ def account(
     graph = graph_of(net)
     way = None if convention is None else conventions.find(convention)
     owners = {id(node.layer): node.name for node in graph.owners()}
-    learns, fields = _what_learns(graph), _fields(graph)
-    rows = tuple(_row(graph, node, owners[id(node.layer)], learns, fields[node.name]) for node in graph.nodes)
+    learned, fields = _what_learns(graph), _fields(graph)
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    rows = tuple(
+        _row(graph, node, owners[id(node.layer)], learned, readers[node.name], fields[node.name])
+        for node in graph.nodes
+    )
     made = Account(name or type(net).__name__, graph.input_shape, rows, _totals(graph, rows), way)
     return made if batch is None else replace(made, plan=memory.measure(net, made, batch))
 
 
-def _row(graph: Graph, node: Node, owner: str, learns: dict[str, bool], field: tuple[Field, ...] | None) -> Row:
+def _row(
+    graph: Graph, node: Node, owner: str, learned: dict[str, bool], readers: int, field: tuple[Field, ...] | None
+) -> Row:
     layer, given = node.layer, graph.input_shapes(node.name)
     read = axes(layer, given[0], node.shape)
     counts = parameter_counts(layer, given[0])
     done = work(layer, given, node.shape)
-    needs_dx = any(learns[name] for name in node.inputs)
-    copies = max(0, len(graph.consumers(node.name)) - 1) * volume(node.shape) if learns[node.name] else 0
+    learns, needs_dx = learned[node.name], any(learned[name] for name in node.inputs)
+    copies = max(0, readers - 1) * volume(node.shape) if learns else 0
     kept = memory.own_bytes(layer, node.shape, training=True)
     return Row(
         node.name,
@@ -263,7 +270,7 @@ def _row(graph: Graph, node: Node, owner: str, learns: dict[str, bool], field: t
         field,
         0 if read is None else unread(read),
         memory.own_bytes(layer, node.shape, training=False),
-        kept + (kept if learns[node.name] else 0),
+        kept + (kept if learns else 0),
     )
 
 
@@ -310,7 +317,8 @@ def _fields(graph: Graph) -> dict[str, tuple[Field, ...] | None]:
             fields[node.name] = None
             continue
         joined = tuple(Field.union(each) for each in zip(*known, strict=True))
-        fields[node.name] = tuple(f.through(a) for f, a in zip(joined, read, strict=True)) if read else joined
+        made = tuple(f.through(a) for f, a in zip(joined, read, strict=True)) if read else joined
+        fields[node.name] = tuple(f.emptied() for f in made) if any(f.empty for f in made) else made
     return fields
 
 

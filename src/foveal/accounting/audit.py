@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
@@ -24,7 +24,7 @@ from foveal.geometry import per_axis, volume
 from foveal.graph import Graph
 
 PAPERS = ("alexnet", "googlenet", "lenet5")
-EQUAL, BINARY, ABOUT, MISPRINT = "equal", "K = 1024", "about", "misprint"
+EQUAL, BINARY, ABOUT, MISPRINT, OFF = "equal", "K = 1024", "about", "misprint", "off"
 _NEAR = 0.02  # how far "about 60M" may be from the truth
 
 
@@ -36,9 +36,10 @@ class Figure:
     ----------
     printed : str
     exact : int or str
-    verdict : {"equal", "K = 1024", "about", "misprint"}
+    verdict : {"equal", "K = 1024", "about", "misprint", "off"}
         Equal: rounded as it is printed. K = 1024: it is, up to 1 in the last digit, if a K is 1024. About: the paper
-        says so, and it is near. Misprint: it does not follow from the layers that the paper describes.
+        says so, and it is near. Misprint: it does not follow from the layers that the paper describes. Off: the sum of
+        such figures, where the paper prints no sum.
     off : float or None
         Printed over exact, less 1; K as the verdict takes it.
     note : str
@@ -144,6 +145,8 @@ def audit(paper: str, net: HasGraph | Graph) -> Audit:
         rows.append(AuditRow(entry["name"], tuple(row.name for row in nodes), figures))
     every = [row for nodes in found for row in nodes]
     sums = {name: _figure(text, QUANTITIES[columns[name]](every)) for name, text in data["sums"].items()}
+    if not data["sums_printed"]:
+        sums = {n: replace(f, verdict=OFF) if f.verdict == MISPRINT else f for n, f in sums.items()}
     source, sums_row = f"{data['paper']} ({data['status']})", AuditRow("sum", (), sums)
     return Audit(data["title"], source, tuple(columns), tuple(rows), sums_row, tuple(data["remarks"]))
 

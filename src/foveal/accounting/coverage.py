@@ -61,7 +61,13 @@ class Coverage:
         return f"{self.name}: {shape} cells, read {least:.6g} to {most:.6g} times, {self.unread} never"
 
 
-def coverage(what: Any, input_shape: tuple[int, ...] | None = None, *, node: str | None = None) -> Coverage:
+def coverage(
+    what: Any,
+    input_shape: tuple[int, ...] | None = None,
+    *,
+    node: str | None = None,
+    position: tuple[int, ...] | str | None = None,
+) -> Coverage:
     """Count how often each cell of a map is read by a layer, or by a network up to one of its nodes.
 
     Parameters
@@ -72,6 +78,8 @@ def coverage(what: Any, input_shape: tuple[int, ...] | None = None, *, node: str
         Of a layer's input; a network knows its own.
     node : str, optional
         Node of a network whose result is asked for; without it the first output.
+    position : tuple of int, or "middle", optional
+        Count the ways to this position of the result only: the inside of its receptive field.
 
     Returns
     -------
@@ -84,7 +92,7 @@ def coverage(what: Any, input_shape: tuple[int, ...] | None = None, *, node: str
     ShapeError
         A layer without an input shape, or an input without cells.
     ParameterError
-        No such node; a layer on the way has no window that is known.
+        No such node or position; a layer on the way has no window that is known.
 
     Examples
     --------
@@ -98,6 +106,10 @@ def coverage(what: Any, input_shape: tuple[int, ...] | None = None, *, node: str
            [0, 0, 0, 0, 0, 0]])
     >>> coverage(ConvTranspose(1, (3,), stride=2), (1, 4)).writes  # a chessboard, on one axis
     array([1, 1, 2, 1, 2, 1, 2, 1, 1])
+    >>> from foveal.graph import Graph
+    >>> dilated = Graph.sequence([Convolution(1, (3,), dilation=2), Convolution(1, (3,), dilation=2)], (1, 11))
+    >>> coverage(dilated, position="middle").reads  # a grid: no position depends on its neighbours
+    array([0, 1, 0, 2, 0, 3, 0, 2, 0, 1, 0])
     """
     graph, name = _graph(what, input_shape), node or ""
     if len(graph.input_shape) == 1:
@@ -105,8 +117,12 @@ def coverage(what: Any, input_shape: tuple[int, ...] | None = None, *, node: str
         raise ShapeError(explain("coverage", expected=expected, got=str(graph.input_shape)))
     end = graph.output if node is None else graph[node].name
     read = _read(graph)
+    writes = _writes(graph, read)[end]
     title = f"{what!r} on {graph.input_shape}" if isinstance(what, Layer) else f"{type(what).__name__}, {name or end}"
-    return Coverage(title, _exact(_reads(graph, read, end)), _exact(_writes(graph, read)[end]))
+    if position is not None:
+        position = _position(position, writes.shape)
+        title += f", position {position}"
+    return Coverage(title, _exact(_reads(graph, read, end, position)), _exact(writes))
 
 
 def reads_of(graph: Graph) -> Counts | None:
@@ -152,18 +168,35 @@ def _writes(graph: Graph, read: dict[str, tuple[Axis, ...]]) -> dict[str, Counts
     return counts
 
 
-def _reads(graph: Graph, read: dict[str, tuple[Axis, ...]], end: str) -> Counts:
-    """Return how many ways lead from each cell of the input to the result of `end`."""
+def _reads(
+    graph: Graph, read: dict[str, tuple[Axis, ...]], end: str, position: tuple[int, ...] | None = None
+) -> Counts:
+    """Return how many ways lead from each cell of the input to the result of `end`, or to one position of it."""
     shape = graph.input_shape[1:]
     counts = {INPUT: np.zeros(shape)}
-    start = graph.shape(end)[1:] or (1,) * len(shape)
-    counts[end] = np.ones(start)
+    counts[end] = np.full(graph.shape(end)[1:] or (1,) * len(shape), float(position is None))
+    if position is not None:
+        counts[end][position] = 1.0
     for node in reversed(graph.nodes):
         if node.name in counts:
             for name in node.inputs:
                 back = scatter(counts[node.name], read[node.name])
                 counts[name] = counts[name] + back if name in counts else back
     return counts[INPUT]
+
+
+def _position(position: tuple[int, ...] | str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a position of a map of `shape`."""
+    if position == "middle":
+        return tuple(n // 2 for n in shape)
+    given = tuple(position)
+    inside = len(given) == len(shape) and all(
+        isinstance(i, int) and 0 <= i < n for i, n in zip(given, shape, strict=True)
+    )
+    if not inside:
+        expected = f"'middle', or a place in a map of {'x'.join(map(str, shape))}, counted from 0"
+        raise ParameterError(explain("position", expected=expected, got=repr(position)))
+    return given  # type: ignore[return-value]  # all of them are ints
 
 
 def gather(counts: Counts, read: tuple[Axis, ...]) -> Counts:

@@ -5,7 +5,9 @@ they are the same, `shift` cells further on. A convolution has a period of 1 and
 transposed convolution the period is its stride. Where branches with different rates meet, each keeps its own, and a
 position depends on what any of them depends on.
 
-Cells are counted from 0 at the first cell of the input; padding has cells too, below 0 and beyond the end.
+Cells are counted from 0 at the first cell of the input; padding has cells too, below 0 and beyond the end. So the field
+of a position at the border is as large as that of any other, as it is usually given. What such a position really
+depends on is less, since padding between layers depends on nothing; that is counted beside it, position by position.
 """
 
 from __future__ import annotations
@@ -74,8 +76,9 @@ class Field:
     ----------
     rhythms : tuple of Rhythm
         One for each jump that occurs; nearly always one.
-    out : int
-        Positions of the map.
+    first, last : ndarray of shape (positions,), int64
+        The cells of the input that each position really depends on, from the first to the last. Where there is none,
+        the first lies behind the last.
 
     Examples
     --------
@@ -84,19 +87,34 @@ class Field:
     ...     field = field.through(axis)
     >>> field.size, str(field.jump), field.start
     (11, '4', -3)
+    >>> field.first[:3], field.last[:3]
+    (array([0, 1, 5]), array([ 7, 11, 15]))
     """
 
     rhythms: tuple[Rhythm, ...]
-    out: int
+    first: Cells
+    last: Cells
 
     @classmethod
     def of_input(cls, size: int) -> Field:
         """Return the field of the input itself: each cell depends on itself."""
-        return cls((Rhythm(np.zeros(1, np.int64), np.zeros(1, np.int64), 1),), size)
+        return cls((Rhythm(np.zeros(1, np.int64), np.zeros(1, np.int64), 1),), np.arange(size), np.arange(size))
 
     def through(self, axis: Axis) -> Field:
         """Return the field of the outputs of a window that reads this map."""
-        return Field(tuple(rhythm.through(axis) for rhythm in self.rhythms), axis.out)
+        cells = axis.cells()
+        first = np.where(cells == NOTHING, _FAR, self.first[np.maximum(cells, 0)]).min(axis=1)
+        last = np.where(cells == NOTHING, -_FAR, self.last[np.maximum(cells, 0)]).max(axis=1)
+        return Field(tuple(rhythm.through(axis) for rhythm in self.rhythms), first, last)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no position depends on any cell."""
+        return bool((self.first > self.last).all())
+
+    def emptied(self) -> Field:
+        """Return the field of positions that depend on nothing, because they do not on another axis."""
+        return Field(self.rhythms, np.full_like(self.first, _FAR), np.full_like(self.last, -_FAR))
 
     @staticmethod
     def union(fields: Iterable[Field]) -> Field:
@@ -105,11 +123,12 @@ class Field:
         merged: dict[Fraction, Rhythm] = {}
         for rhythm in (r for field in given for r in field.rhythms):
             merged[rhythm.jump] = merged[rhythm.jump].union(rhythm) if rhythm.jump in merged else rhythm
-        return Field(tuple(merged.values()), given[0].out)
+        first, last = np.min([f.first for f in given], axis=0), np.max([f.last for f in given], axis=0)
+        return Field(tuple(merged.values()), first, last)
 
     def hulls(self) -> tuple[Cells, Cells]:
-        """Return first and last cell of every position of the map, (out,) each; padding has cells too."""
-        first, last = zip(*(rhythm.hulls(np.arange(self.out)) for rhythm in self.rhythms), strict=True)
+        """Return first and last cell of every position of the map, (positions,) each; padding has cells too."""
+        first, last = zip(*(rhythm.hulls(np.arange(len(self.first))) for rhythm in self.rhythms), strict=True)
         return np.min(first, axis=0), np.max(last, axis=0)
 
     @property

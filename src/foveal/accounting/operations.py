@@ -23,6 +23,7 @@ Sigmoid              4n                             3n
 Softmax              5n - 2                         4n - 1
 BatchNorm            2n, as ``a[c]*x + b[c]``       5n, with the batch's statistics        3n
 LocalResponseNorm    4n + s, s squares in all sums  6n + s
+RadialBasis          m n MACs, m n + n              m n MACs, m
 Dropout              0                              n
 Add of r inputs      (r - 1)n                       0
 ===================  =============================  =====================================  ==================
@@ -92,6 +93,7 @@ _RULES: dict[type[Layer], Rule] = {
     L.Softmax: lambda n, m, k: (5 * n - 2, 4 * n - 1, 0),
     L.BatchNorm: lambda n, m, k: (2 * n, 5 * n, 3 * n),
     L.Dropout: lambda n, m, k: (0, n, 0),
+    L.RadialBasis: lambda n, m, k: (m * n + n, m, 0),
 }
 
 

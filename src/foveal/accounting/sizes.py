@@ -30,7 +30,7 @@ def size_formula(layer: Layer, given: tuple[Shape, ...], made: Shape) -> str:
     if isinstance(layer, Concat):
         return total(*(shape[0] for shape in given)).explained if len(given) > 1 else ""
     if isinstance(layer, Flatten):
-        return product(*given[0]).explained
+        return product(*given[0]).explained if len(given[0]) > 1 else ""
     read = axes(layer, given[0], made)
     if read is None or len(made) == 1 or all(axis.in_place for axis in read):
         return ""

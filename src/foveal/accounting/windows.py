@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.geometry import Window, per_axis, transposed
-from foveal.layers import BatchNorm, Dropout, LocalResponseNorm
+from foveal.layers import BatchNorm, Dropout, LocalResponseNorm, PadChannels
 from foveal.layers.activation import Activation
 from foveal.layers.base import Layer
 from foveal.layers.global_pooling import GlobalPool
@@ -29,7 +29,7 @@ from foveal.layers.shapes import Shape
 Cells = NDArray[np.int64]
 NOTHING = np.iinfo(np.int64).min  # instead of a cell, where a tap meets none
 
-_IN_PLACE = (Activation, BatchNorm, Dropout, LocalResponseNorm, Join)  # each position reads its own and no other
+_IN_PLACE = (Activation, BatchNorm, Dropout, Join, LocalResponseNorm, PadChannels)  # a position reads its own only
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from foveal import ops
-from foveal.bench import layers
+from foveal.bench import elementwise, images, layers, pooling
 from foveal.bench.harness import OURS, Contest, Work
 from foveal.bench.layers import Layer
 from foveal.ops.method import choose_method
@@ -28,9 +28,12 @@ CROSSOVER = ((1, 1, 512, 512), 1, (3, 7, 11, 15, 23, 31)), ((4, 16, 128, 128), 1
     (16, 8, 16000), 8, (9, 65, 129, 257, 513))  # fmt: skip
 
 
-def contests(torch: Any | None) -> list[Contest]:
-    """Return the contests of the convolutions, and of a large kernel beside SciPy's transform."""
-    return [*layers.contests(torch, CONVOLUTIONS), *_large_kernel(torch is not None)]
+def contests(torch: Any | None, cv2: Any | None) -> list[Contest]:
+    """Return all contests: convolutions, a large kernel beside SciPy's transform, pooling, elementwise, photos."""
+    return [
+        *layers.contests(torch, CONVOLUTIONS), *_large_kernel(torch is not None), *pooling.contests(torch),
+        *elementwise.contests(torch), *images.contests(cv2),
+    ]  # fmt: skip
 
 
 def _large_kernel(peers: bool) -> list[Contest]:

@@ -41,6 +41,7 @@ def _options(
       foveal train --out runs/first
       foveal evaluate runs/first/model.safetensors
       foveal predict runs/first/model.safetensors digit.png
+      foveal filter photo.jpg --kernel emboss -o out.png
     """
 
 

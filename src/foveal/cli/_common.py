@@ -15,8 +15,32 @@ if TYPE_CHECKING:
     from foveal.data import Dataset
     from foveal.network import Network
 
-# Name on the command line -> class in foveal.models, built with input_dim, output_size and seed.
-MODELS = {"simple": "SimpleConvNet", "audio1d": "Audio1D", "voxel3d": "Voxel3D"}
+# Name on the command line -> class in foveal.models, built with input_dim, output_size, seed, and its ARGUMENTS.
+MODELS = {
+    "simple": "SimpleConvNet",
+    "deepconvnet": "DeepConvNet",
+    "mlp": "MLP",
+    "lenet5": "LeNet5",
+    "lenet5-modern": "LeNet5",
+    "alexnet": "AlexNet",
+    "alexnet-one-tower": "AlexNet",
+    "googlenet": "GoogLeNet",
+    "googlenet-bn": "GoogLeNet",
+    "squeezenet": "SqueezeNet",
+    "mobilenet": "MobileNetV1",
+    "resnet18-small": "ResNet",
+    "audio1d": "Audio1D",
+    "voxel3d": "Voxel3D",
+}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "lenet5-modern": {"variant": "modern"},
+    "alexnet-one-tower": {"variant": "one-tower"},
+    "googlenet-bn": {"batch_norm": True},
+    "resnet18-small": {"depth": 18, "stem": "3x3"},
+}
+for _class, _depths in {"VGG": (11, 13, 16, 19), "ResNet": (18, 20, 32, 34, 44, 50, 56, 101, 110, 152)}.items():
+    MODELS |= {f"{_class.lower()}{depth}": _class for depth in _depths}
+    ARGUMENTS |= {f"{_class.lower()}{depth}": {"depth": depth} for depth in _depths}
 
 Data = Annotated[
     str,
@@ -44,7 +68,8 @@ def build_model(name: str, data: Dataset, seed: int) -> Network:
     check_model(name)
     check_count(seed, "--seed", minimum=0)
     make = getattr(models, MODELS[name])
-    net: Network = make(input_dim=data.input_shape, output_size=len(data.classes), seed=seed)
+    arguments = ARGUMENTS.get(name, {})
+    net: Network = make(input_dim=data.input_shape, output_size=len(data.classes), seed=seed, **arguments)
     net.classes = data.classes
     return net
 

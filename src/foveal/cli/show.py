@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foveal.cli import _common as common
+from foveal.cli import coverage
 from foveal.errors import FovealError, ParameterError, explain, nearest
 
 if TYPE_CHECKING:
     from foveal.show.animation import Animation
 
 app = typer.Typer(rich_markup_mode=None)
+app.command()(coverage.coverage)
 
 _ENDINGS = (".npy", ".csv", ".txt")
 _PRINTED = 16  # numbers of a result that a line can hold

@@ -129,13 +129,15 @@ def find_graph(text: str, shape: str | None = None, where: str = "MODEL") -> tup
     from foveal.graph import Graph
 
     wanted = None if shape is None else parse_shape(shape)
-    title, graph = _find(text, where)
+    if text.lower() in _models():
+        return _model(text.lower(), wanted)
+    graph = _called(text, where) if ":" in text else _saved(text, where)
     if wanted in (None, graph.input_shape):
-        return title, graph
-    return title, Graph.from_config(graph.config() | {"input_shape": list(wanted or ())})
+        return text, graph
+    return text, Graph.from_config(graph.config() | {"input_shape": list(wanted or ())})
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
+def parse_shape(text: str, where: str = "--input", example: str = "3x224x224") -> tuple[int, ...]:
     """Read "3x224x224".
 
     Raises
@@ -150,22 +152,8 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """
     parts = text.lower().split("x")
     if not all(re.fullmatch(r"[1-9]\d{0,8}", part) for part in parts):
-        raise ParameterError(explain("--input", expected="channels and size such as 3x224x224", got=repr(text)))
+        raise ParameterError(explain(where, expected=f"a shape such as {example}", got=repr(text)))
     return tuple(map(int, parts))
-
-
-def _find(text: str, where: str) -> tuple[str, Graph]:
-    if ":" in text:
-        return text, _called(text, where)
-    model = None if text.endswith(ENDING) else _model(text)
-    if model is not None:
-        return type(model).__name__, model.graph
-    if text.endswith(ENDING) or os.path.exists(text):
-        from foveal.network import load
-
-        return text, load(text).graph
-    expected, fix = f"a model, a {ENDING} file, or module:function", nearest(text, _models())
-    raise ParameterError(explain(where, expected=expected, got=repr(text), fix=fix))
 
 
 def _models() -> dict[str, str]:
@@ -175,15 +163,23 @@ def _models() -> dict[str, str]:
     return {name.lower(): name for name in models.__all__} | common.MODELS
 
 
-def _model(text: str) -> Any:
-    """Make a model: ``simple``; or with a number that is its first argument, ``vgg16``; None if there is none."""
+def _model(name: str, shape: tuple[int, ...] | None) -> tuple[str, Graph]:
+    """Return a model's class and graph; where the class gives its architecture alone, no parameters are drawn."""
     from foveal import models
 
-    names, name = _models(), re.sub(r"[-_]", "", text.lower())
-    if name in names:
-        return getattr(models, names[name])()
-    family = re.fullmatch(r"([a-z]+)(\d+)", name)
-    return getattr(models, names[family[1]])(int(family[2])) if family and family[1] in names else None
+    model = getattr(models, _models()[name])
+    given: dict[str, Any] = common.ARGUMENTS.get(name, {}) | ({} if shape is None else {"input_dim": shape})
+    title = model.__name__ + "".join(f", {key} {value}" for key, value in common.ARGUMENTS.get(name, {}).items())
+    return title, model.architecture(**given) if hasattr(model, "architecture") else model(**given).graph
+
+
+def _saved(text: str, where: str) -> Graph:
+    if not text.endswith(ENDING) and not os.path.exists(text):
+        expected, fix = f"a model, a {ENDING} file, or module:function", nearest(text, _models())
+        raise ParameterError(explain(where, expected=expected, got=repr(text), fix=fix))
+    from foveal.network import load
+
+    return load(text).graph
 
 
 def _called(text: str, where: str) -> Graph:

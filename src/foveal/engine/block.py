@@ -43,7 +43,6 @@ class Block:
     y: Map = field(init=False, repr=False)
     learning: bool = field(init=False, default=False)  # run as while learning: dropout drops, batch norm sees the batch
     seed: int = field(init=False, default=0)
-    covered = True  # whether the kernels can do what the layer asks for; else it runs through the formula
     flat: ClassVar[bool] = False  # whether x and dx have no borders: the block knows rows of features, not pixels
 
     @property
@@ -65,6 +64,11 @@ class Block:
     def shape(self) -> Shape:
         """Shape of y, without N."""
         return self.nodes[-1].shape
+
+    @property
+    def covered(self) -> bool:
+        """Whether the kernels can do what the layer asks for; else it runs through the formula."""
+        return True
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return how the first layer's parameters and buffers are packed."""

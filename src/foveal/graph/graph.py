@@ -153,7 +153,10 @@ class Graph:
 
     def owners(self) -> tuple[Node, ...]:
         """Return the first node of each layer: parameters are called after it."""
-        return tuple({id(node.layer): node for node in reversed(self.nodes)}.values())[::-1]
+        first: dict[int, Node] = {}
+        for node in self.nodes:
+            first.setdefault(id(node.layer), node)
+        return tuple(first.values())
 
     def parameters(self) -> dict[str, Shape]:
         """Return {"conv1.weight": shape, ...}; a shared layer counts once, under its first node."""

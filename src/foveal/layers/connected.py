@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
@@ -106,8 +107,8 @@ class SparseConvolution(Learned):
 
     def fan_ins(self, weight_shape: Shape) -> NDArray[np.int64]:
         """Return for each link how many numbers its filter reads, (L, 1, 1): filters differ."""
-        reads = np.array([len(channels) for channels in self.table])[self._filters]
-        return reads.reshape(-1, *(1 for _ in weight_shape[1:])) * int(np.prod(weight_shape[1:]))
+        reads: NDArray[np.int64] = np.array([len(self.table[k]) for k in self._filters])
+        return reads.reshape(-1, *(1 for _ in weight_shape[1:])) * math.prod(weight_shape[1:])
 
     def initial(self, shapes: dict[str, Shape], rng: np.random.Generator) -> dict[str, NDArray[Any]]:
         """Draw weights N(0, std^2) as `Learned.initial`, with the fan-in of each filter."""

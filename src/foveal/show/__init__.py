@@ -2,9 +2,10 @@
 
 from foveal.show.animation import Animation
 from foveal.show.canvas import save
+from foveal.show.coverage import coverage
 from foveal.show.curves import history
 from foveal.show.filters import filters
 from foveal.show.moving_kernel import convolution
 from foveal.show.number_grid import grid
 
-__all__ = ["Animation", "convolution", "filters", "grid", "history", "save"]
+__all__ = ["Animation", "convolution", "coverage", "filters", "grid", "history", "save"]
