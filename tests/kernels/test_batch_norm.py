@@ -1,0 +1,137 @@
+"""Batch norm in both memory orders: statistics, forward and gradients against the formula, also far from zero."""
+
+import numpy as np
+import pytest
+
+from foveal import reference
+from foveal.kernels.batch_norm_steps import WIDTH, BatchNorm
+from foveal.kernels.buffers import zeros
+from foveal.kernels.steps import program
+from foveal.kernels.threads import set_threads
+from tests.kernels.test_convolution_steps import assert_untouched
+from tests.support.maps import BORDERS, filled, unwritten
+from tests.support.oracles import U32
+
+EPSILON = 1e-5
+SHAPES = [(2, 3, 5, 7), (1, 96, 11, 13), (30, 1, 4, 4), (20, 17), (5, 8, 30, 41), (4, WIDTH + 9, 2, 3), (3, 4, 2, 3, 5),
+          (6, 2, 500)]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def the_pool_of_before():
+    yield
+    set_threads(None)
+
+
+class Layer:
+    """A batch norm's operands on channels-last maps."""
+
+    def __init__(self, shape, mean=0.0, border="bare"):
+        rng = np.random.default_rng(shape)
+        self.shape, self.channels = shape, shape[1]
+        self.x = (rng.standard_normal(shape) + mean).astype(np.float32)
+        self.dy = rng.standard_normal(shape).astype(np.float32)
+        self.scale, self.shift = (rng.standard_normal(self.channels).astype(np.float32) for _ in range(2))
+        where = BORDERS[border] if len(shape) == 4 else BORDERS["bare"]
+        self.xm, self.ym, self.dym = filled(self.x, where), unwritten(shape, where), filled(self.dy)
+        self.dxm = unwritten(shape, where)
+        self.dscale, self.dshift, self.mean, self.variance = (zeros(self.channels) for _ in range(4))
+        self.variance[: self.channels] = 1
+        self.norm = BatchNorm(self.xm, EPSILON)
+
+    def learn(self, momentum=0.1):
+        """Return the steps of a forward and backward pass."""
+        running = self.mean, self.variance, momentum
+        forward = self.norm.forward("test", self.scale, self.shift, self.ym, *running)
+        return forward + self.norm.backward("test", self.scale, self.dym, self.dxm, self.dscale, self.dshift)
+
+
+def assert_rounded_once(found, exact, size):
+    """Hold that `found` is `exact` in float32; float64 left an error of 1e-12 in sums of this size."""
+    error = np.abs(np.asarray(found, np.float64) - exact)
+    assert (error <= U32 * np.abs(exact) + 1e-12 * size + 2.0**-126).all(), error.max()
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_learning(shape, mean, border):
+    layer = Layer(shape, mean, border)
+    before = layer.ym.data.copy(), layer.dxm.data.copy()
+    program(layer.learn()).run()
+    x, C, each = layer.x.astype(np.float64), layer.channels, (1, -1, *(1,) * (len(shape) - 2))
+    m, v = reference.batch_statistics(x)
+    np.testing.assert_allclose(layer.norm.mean[:C], m, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(layer.norm.variance[:C], v, rtol=1e-10)
+    n = x.size // C
+    np.testing.assert_allclose(layer.mean[:C], 0.1 * m, rtol=2e-7, atol=1e-9)
+    np.testing.assert_allclose(layer.variance[:C], 0.9 + 0.1 * v * n / (n - 1), rtol=2e-7)
+    deviation = np.sqrt(v + EPSILON)
+    steep = (np.abs(layer.scale) / deviation).reshape(each)
+    far = steep * (np.abs(x) + np.abs(m).reshape(each)) / np.minimum(deviation, 1).reshape(each)
+    assert_rounded_once(layer.ym.view, reference.batch_norm(x, layer.scale, layer.shift, epsilon=EPSILON), far + 1)
+    dx, dscale, dshift = reference.batch_norm_grad(x, layer.scale, layer.dy, epsilon=EPSILON)
+    assert_rounded_once(layer.dxm.view, dx, n * (far + steep))
+    assert_rounded_once(layer.dscale[:C], dscale, n * (1 + np.abs(m)) / deviation)
+    assert_rounded_once(layer.dshift[:C], dshift, n)
+    assert_untouched(layer.ym, before[0])
+    assert_untouched(layer.dxm, before[1])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_inference(shape):
+    layer = Layer(shape)
+    C, rng = layer.channels, np.random.default_rng(9)
+    layer.mean[:C], layer.variance[:C] = rng.standard_normal(C), rng.uniform(0.5, 2, C)
+    program(layer.norm.inference("test", layer.scale, layer.shift, layer.ym, layer.mean, layer.variance)).run()
+    given = layer.mean[:C], layer.variance[:C]
+    exact = reference.batch_norm(layer.x, layer.scale, layer.shift, *given, epsilon=EPSILON)
+    assert_rounded_once(layer.ym.view, exact, 10)
+
+
+def test_threads_do_not_change_a_bit():
+    found = []
+    for threads in (1, 3):
+        set_threads(threads)
+        layer = Layer((7, 24, 13, 17), mean=3.0)
+        program(layer.learn()).run()
+        found.append((layer.ym.view, layer.dxm.view, layer.dscale, layer.dshift, layer.mean, layer.variance))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_smaller_batch_is_a_batch():
+    """The same steps, run for fewer images, take the statistics of those."""
+    layer = Layer((6, 5, 4, 3))
+    steps = layer.learn()
+    for s in steps:
+        s.resize(2)
+    program(steps).run()
+    exact = reference.batch_norm(layer.x[:2], layer.scale, layer.shift, epsilon=EPSILON)
+    np.testing.assert_allclose(layer.ym.view[:2], exact, rtol=2e-7, atol=1e-12)
+    assert np.isnan(layer.ym.view[2:]).all()
+    dx, dscale, dshift = reference.batch_norm_grad(layer.x[:2], layer.scale, layer.dy[:2], epsilon=EPSILON)
+    np.testing.assert_allclose(layer.dxm.view[:2], dx, rtol=2e-7, atol=1e-12)
+    np.testing.assert_allclose(layer.dscale[:5], dscale, rtol=2e-7)
+    np.testing.assert_allclose(layer.dshift[:5], dshift, rtol=2e-7)
+
+
+def test_gradients_without_dx_and_in_place():
+    layer, other = Layer((3, 4, 5, 6)), Layer((3, 4, 5, 6))
+    program(layer.learn()).run()
+    program(other.norm.forward("test", other.scale, other.shift, other.ym)).run()
+    program(other.norm.backward("test", other.scale, other.dym, None, other.dscale, other.dshift)).run()
+    np.testing.assert_array_equal(other.dscale, layer.dscale)
+    assert np.isnan(other.dxm.view).all()
+    program(other.norm.backward("test", other.scale, other.dym, other.dym, other.dscale, other.dshift)).run()
+    np.testing.assert_array_equal(other.dym.view, layer.dxm.view)
+
+
+def test_a_constant_channel_and_bad_numbers():
+    layer = Layer((4, 3, 5, 5))
+    layer.xm.view[:, 0], layer.xm.view[2, 1, 3, 3] = 7.25, np.nan
+    program(layer.learn()).run()
+    np.testing.assert_array_equal(layer.norm.variance[0], 0)
+    np.testing.assert_allclose(layer.ym.view[:, 0], layer.shift[0], rtol=1e-6)
+    assert np.isnan(layer.ym.view[:, 1]).all()
+    assert not np.isnan(layer.ym.view[:, 2]).any()
