@@ -41,8 +41,8 @@ class Network:
     classes : sequence of str, optional
         Names of the classes, kept in saved files.
     output_weights : mapping of str to float, optional
-        Weights of the outputs' losses, by name, where the graph has several; 1 where none is given. 0 leaves an output
-        out of training.
+        Weights of the outputs' losses, by name, where the graph has several; 1 where none is given. An output with 0 is
+        not trained.
 
     Attributes
     ----------
@@ -350,23 +350,26 @@ class Network:
 
 
 def _check_output_weights(graph: Graph, given: Mapping[str, float]) -> dict[str, float]:
-    """Return the weight of every output's loss; what one set of labels cannot train is refused."""
-    if unknown := [name for name in given if name not in graph.outputs]:
-        fix = nearest(str(unknown[0]), graph.outputs)
-        raise ParameterError(explain("output_weights", expected="names of outputs", got=repr(unknown[0]), fix=fix))
+    """Return the weight of every output's loss; outputs that one set of labels cannot train together are refused."""
     for name, weight in given.items():
+        where = f"output_weights[{name!r}]"
+        if name not in graph.outputs:
+            fix = nearest(str(name), graph.outputs)
+            raise ParameterError(explain("output_weights", expected="names of outputs", got=repr(name), fix=fix))
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            where = f"output_weights[{name!r}]"
             raise ParameterError(explain(where, expected="a number of at least 0", got=repr(weight)))
     weights = {name: float(given.get(name, 1.0)) for name in graph.outputs}
-    if not any(weights.values()):
-        raise ParameterError(explain("output_weights", expected="one that is not 0", got=str(weights)))
     sizes = {name: math.prod(graph.shape(at)) for name, at in graph.scores.items()}
-    for name, size in sizes.items():
-        if weights[name] and size != sizes[next(iter(sizes))]:
+    first, *others = weights
+    if not weights[first]:
+        fix = "Name the output that is to be learned first in the graph."
+        got = f"output_weights[{first!r}] = 0"
+        raise ParameterError(explain("network", expected="a first output that is learned", got=got, fix=fix))
+    for name in others:
+        if weights[name] and sizes[name] != sizes[first]:
             fix = f"output_weights={{{name!r}: 0}} leaves it out of training."
-            expected = f"{sizes[next(iter(sizes))]} classes, as the first output has"
-            raise ShapeError(explain(f"output {name!r}", expected=expected, got=str(size), fix=fix))
+            expected = f"{sizes[first]} classes, as the first output has"
+            raise ShapeError(explain(f"output {name!r}", expected=expected, got=str(sizes[name]), fix=fix))
     return weights
 
 

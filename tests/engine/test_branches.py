@@ -14,7 +14,6 @@ from foveal.graph import GraphBuilder
 from foveal.kernels import isa
 from foveal.kernels.threads import set_threads
 from foveal.layers import (
-    Add,
     Affine,
     AvgPool,
     BatchNorm,
@@ -51,7 +50,7 @@ def usual_threads():
 
 def net_with(graph, weight=0.3):
     """Return a network in which every output but the first weighs `weight`, its parameters moved."""
-    first, *others = graph.outputs
+    _, *others = graph.outputs
     return randomised(fv.Network(graph, output_weights=dict.fromkeys(others, weight)))
 
 
@@ -156,7 +155,7 @@ def joins_of_one(build):
 
 def activations_behind_sums(build):
     x, y = stem(build), build(Convolution(6, 3), build.input)
-    relu, sigmoid = (build([Add(), kind()][1:], build.add([x, y, x])) for kind in (ReLU, Sigmoid))
+    relu, sigmoid = (build(kind(), build.add([x, y, x])) for kind in (ReLU, Sigmoid))
     return ends(build, relu, sigmoid, build(Residual(BatchNorm()), relu))
 
 
@@ -223,10 +222,13 @@ def block_names(net):
 def test_branches_are_fused_within():
     layers = [Parallel([Convolution(3, 3), ReLU(), MaxPool(2)], [Convolution(3, 3), MaxPool(2), ReLU()]), ReLU()]
     names = block_names(fv.Network(layers, SHAPE))
-    at = "parallel1/branch"
-    assert names[:2] == [f"{at}{i} + ".join([""]) + " + ".join(f"{at}{i}/{n}" for n in parts)
-                         for i, parts in ((1, ("conv1", "relu1", "pool1")), (2, ("conv1", "pool1", "relu1")))]  # fmt: skip
-    assert names[2:4] == ["parallel1/concat", "relu1"]
+    one, two = "parallel1/branch1", "parallel1/branch2"
+    assert names[:4] == [
+        f"{one}/conv1 + {one}/relu1 + {one}/pool1",
+        f"{two}/conv1 + {two}/pool1 + {two}/relu1",
+        "parallel1/concat",
+        "relu1",
+    ]
 
 
 def test_a_sum_takes_in_the_relu_behind_it():

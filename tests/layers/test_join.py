@@ -10,7 +10,7 @@ import pytest
 
 import foveal as fv
 from foveal import reference
-from foveal.layers import Add, Concat, Layer
+from foveal.layers import Add, Affine, Concat, Convolution, Layer
 from tests.support.oracles import assert_gradient
 
 RNG = np.random.default_rng(0)
@@ -109,10 +109,15 @@ def test_refused(call, message):
         call()
 
 
-@pytest.mark.parametrize(("shapes", "layer"), [
-    ([(8, 13), (4, 25)], fv.layers.Convolution(8, 1, stride=2)), ([(8, 9, 9), (4, 25, 25)], fv.layers.Convolution(8, 1, stride=3)),
-    ([(8, 5, 7), (4, 5, 7)], fv.layers.Convolution(8, 1)), ([(8,), (4,)], fv.layers.Affine(8)),
-])  # fmt: skip
+PROPOSALS = [
+    ([(8, 13), (4, 25)], Convolution(8, 1, stride=2)),
+    ([(8, 9, 9), (4, 25, 25)], Convolution(8, 1, stride=3)),
+    ([(8, 5, 7), (4, 5, 7)], Convolution(8, 1)),
+    ([(8,), (4,)], Affine(8)),
+]
+
+
+@pytest.mark.parametrize(("shapes", "layer"), PROPOSALS)
 def test_what_a_refusal_proposes_works(shapes, layer):
     with pytest.raises(fv.ShapeError) as error:
         Add().joined_shape(shapes)

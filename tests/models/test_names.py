@@ -1,6 +1,8 @@
 """The names of the command line are the networks that they say."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,13 @@ COUNTS = {
 def test_what_a_name_means(name):
     graph = getattr(models, common.MODELS[name]).architecture(**common.ARGUMENTS.get(name, {}))
     assert sum(math.prod(shape) for shape in graph.parameters().values()) == COUNTS[name]
+
+
+def test_the_table_of_the_docs():
+    text = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|.*\| ([\d,]+) \| [\d,]+ \| `([a-z0-9-]+)` \|$", text, re.MULTILINE)
+    printed = {name: int(count.replace(",", "")) for count, name in rows}
+    assert printed == COUNTS | {"simple": 433_890, "resnet18-small": 11_173_962}
 
 
 def test_every_name_is_tested():

@@ -21,9 +21,9 @@ COUNTS = [
     (lambda: AlexNet.architecture(), 60_965_224, 724_406_816),
     (lambda: AlexNet.architecture(variant="one-tower"), 61_100_840, 714_188_480),
     (lambda: GoogLeNet.architecture(), 6_998_552, 1_582_671_872),
-    (lambda: GoogLeNet.architecture(heads=True), 13_378_280, None),
+    (lambda: GoogLeNet.architecture(heads=True), 13_378_280, 1_591_044_096),
     (lambda: GoogLeNet.architecture(batch_norm=True), 7_005_832, 1_582_671_872),
-    (lambda: GoogLeNet.architecture(heads=True, batch_norm=True), 13_385_816, None),
+    (lambda: GoogLeNet.architecture(heads=True, batch_norm=True), 13_385_816, 1_591_044_096),
     (lambda: VGG.architecture(11), 132_863_336, 7_609_090_048),
     (lambda: VGG.architecture(13), 133_047_848, 11_308_466_176),
     (lambda: VGG.architecture(16), 138_357_544, 15_470_264_320),
@@ -47,10 +47,10 @@ COUNTS = [
         (lambda depth=depth: ResNet.architecture(depth, shortcut="B"), count + 2_752, None)
         for depth, count in [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)]
     ),
-    (lambda: SqueezeNet.architecture(), 1_248_424, None),
+    (lambda: SqueezeNet.architecture(), 1_248_424, 832_667_936),
     (lambda: SqueezeNet.architecture(version="1.1"), 1_235_496, 349_151_936),
     (lambda: MobileNetV1.architecture(), 4_231_976, 568_740_352),
-    (lambda: DeepConvNet.architecture(), 123_552, None),
+    (lambda: DeepConvNet.architecture(), 123_552, 8_772_340),
     (lambda: MLP.architecture(), 79_510, 79_400),
 ]  # fmt: skip
 

@@ -114,6 +114,19 @@ def test_files_keep_them(make, tmp_path):
     np.testing.assert_array_equal(again.predict(x), net.predict(x))
 
 
+def test_lenet5_begins_as_the_paper_says():
+    """Appendix A: U(-2.4/F, 2.4/F), F the numbers that a unit reads, by its row of table I in C3."""
+    arrays = LeNet5(seed=3).arrays()
+    fan_ins = {"C1/conv1": 25, "C3/sparseconv1": np.repeat([75, 100, 150], [18, 36, 6])[:, None, None],
+               "C5/conv1": 400, "F6/affine1": 120}  # fmt: skip
+    for name, fan_in in fan_ins.items():
+        uniform = arrays[f"{name}.weight"] * fan_in / 2.4
+        assert np.abs(uniform).max() <= 1 + 1e-6, name
+        assert (uniform**2).mean() == pytest.approx(1 / 3, rel=5 * math.sqrt(4 / 5 / uniform.size)), name
+    assert not any(array.any() for name, array in arrays.items() if name.endswith(".bias"))
+    assert (arrays["S2/subsampling1.coefficient"] == 0.25).all()
+
+
 def test_alexnet_begins_as_the_paper_says():
     net = AlexNet((3, 67, 67), 5, seed=3)
     arrays = net.arrays()

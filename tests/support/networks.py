@@ -123,7 +123,7 @@ def random_graph(seed: int, input_shape: tuple[int, ...], every_kind: bool = Fal
     build = GraphBuilder(input_shape)
     results = [build.input]  # all of them, to read from; those that nobody reads yet:
     loose: list[str] = []
-    shared = Convolution(input_shape[0], 3, padding=1)
+    shared = Convolution(input_shape[0], 3, padding=1) if len(input_shape) > 1 else Affine(*input_shape)
 
     def read(count: int) -> list[str]:
         latest = [str(name) for name in rng.choice(results[-5:], count)]

@@ -38,6 +38,9 @@ def names(nodes: Sequence[Node]) -> None:
         if isinstance(node.layer, Composite):
             fix = "Graph.sequence and GraphBuilder make nodes of its parts."
             raise ParameterError(explain(f"node {node.name!r}", expected="one layer", got=repr(node.layer), fix=fix))
+        if isinstance(node.inputs, str):
+            fix = f"Write ({node.inputs!r},)."
+            raise DTypeError(explain(f"node {node.name!r}", expected="inputs in a tuple", got=repr(node.inputs), fix=fix))
         known.add(node.name)
     for node in nodes:
         for name in node.inputs:
@@ -52,6 +55,9 @@ def outputs(given: str | Iterable[str] | Mapping[str, str], nodes: Sequence[Node
     if isinstance(given, Mapping):
         named = dict(given)
     else:
+        if not isinstance(given, Iterable):
+            expected = "the name of a node, several, or {name: node}"
+            raise DTypeError(explain("network outputs", expected=expected, got=repr(given)))
         listed = [given] if isinstance(given, str) else list(given)
         named = {name: name for name in listed}
         if len(named) < len(listed):
