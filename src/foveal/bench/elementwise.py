@@ -52,7 +52,8 @@ def _local_response(torch: Any | None) -> list[Contest]:
     maps = [Map(len(x), x.shape[1:]) for _ in range(4)]
     maps[0].view[...], maps[2].view[...] = x, dy
     norm, threads = LocalResponse(*LRN), pool().size
-    network = program(norm.forward("y", *maps[:2], threads) + norm.backward("dx", maps[0], *maps[2:], threads))
+    x_map, y_map, dy_map, dx_map = maps
+    network = program(norm.forward("y", x_map, y_map, threads) + norm.backward("dx", x_map, dy_map, dx_map, threads))
 
     def arrays() -> tuple[Any, Any]:
         return ops.local_response_norm(x, *LRN), ops.local_response_norm_grad(x, dy, *LRN)

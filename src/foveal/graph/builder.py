@@ -93,7 +93,7 @@ class GraphBuilder:
         try:
             if self._scope:  # inside a Parallel or Residual, or a list with a name
                 return self._place(layer, inputs, name)
-            return hinted(lambda shape: self._with_input(shape)._place(layer, inputs, name), self.input_shape)
+            return hinted(lambda shape: self._with_input(shape, *kept)._place(layer, inputs, name), self.input_shape)
         except BaseException:
             self._nodes, self._names = kept  # a refused call leaves nothing behind
             raise
@@ -158,12 +158,12 @@ class GraphBuilder:
         self._names.add(full)
         return full
 
-    def _with_input(self, shape: Shape) -> GraphBuilder:
+    def _with_input(self, shape: Shape, nodes: dict[str, Node], names: set[str]) -> GraphBuilder:
         """Return this builder, or what it would be now if it had been made for another input shape."""
         if shape == self.input_shape:
             return self
         other = GraphBuilder(shape)
-        found = checks.shapes(self.nodes, shape)
-        other._nodes = {node.name: replace(node, shape=found[node.name]) for node in self.nodes}
-        other._names = set(self._names)
+        found = checks.shapes(nodes.values(), shape)
+        other._nodes = {node.name: replace(node, shape=found[node.name]) for node in nodes.values()}
+        other._names = set(names)
         return other

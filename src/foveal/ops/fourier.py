@@ -129,8 +129,8 @@ def smooth(n: int) -> int:
 
 @functools.cache
 def _smooth_numbers() -> list[int]:
-    powers = itertools.product(range(32), range(20), range(14))
-    return sorted(m for a, b, c in powers if (m := 2**a * 3**b * 5**c) <= 1 << 31)
+    powers = itertools.product(range(63), range(40), range(27))
+    return sorted(m for a, b, c in powers if (m := 2**a * 3**b * 5**c) <= 1 << 62)
 
 
 def _half(block: tuple[int, ...]) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ def _usual(x: Array, epsilon: Any, channels: tuple[Any, ...], statistics: tuple[
         and 0 < epsilon < math.inf
         and len(given) != 1
         and all(a.shape == x.shape[1:2] and a.dtype.kind in "fiub" for a in arrays)
-        and (not given or bool((given[1] >= 0).all()))
+        and (not given or bool(((given[1] >= 0) & (given[1] < math.inf)).all()))
     )
 
 
