@@ -362,9 +362,7 @@ def test_outputs_of_other_shapes_and_maps():
     """What is not trained may have any shape."""
     build = GraphBuilder(SHAPE)
     x = stem(build)
-    net = fv.Network(
-        build.graph({"scores": build(Affine(4), x), "features": x}), output_weights={"features": 0}
-    )
+    net = fv.Network(build.graph({"scores": build(Affine(4), x), "features": x}), output_weights={"features": 0})
     x = images(5)
     found, exact = net.outputs(x), net.reference_outputs(x)
     assert {k: v.shape for k, v in found.items()} == {"scores": (5, 4), "features": (5, 6, 11, 9)}

@@ -68,7 +68,11 @@ GRAPHS = [
         ParameterError,
         r"nodes that lead to an output, got 'c', whose result nobody reads\. Join it .* name it among the outputs",
     ),
-    (lambda: Graph((4,), [node("a", layer=Add())], "a"), ShapeError, r"^Add 'a': expected at least one input, got none"),
+    (
+        lambda: Graph((4,), [node("a", layer=Add())], "a"),
+        ShapeError,
+        r"^Add 'a': expected at least one input, got none",
+    ),
     (
         lambda: Graph((4,), [node("a", "input", "input")], "a"),
         ParameterError,
@@ -93,7 +97,11 @@ GRAPHS = [
     (lambda: Graph((4,), [node("a", "input")], []), ParameterError, r"^network outputs: expected at least one .* none"),
     (lambda: Graph((4,), [node("a", "input")], {}), ParameterError, r"^network outputs: expected at least one .* none"),
     (lambda: Graph((4,), [node("a", "input")], ["a", "a"]), ParameterError, r"each output once, got \['a', 'a'\]"),
-    (lambda: Graph((4,), [node("a", "input")], 5), DTypeError, r"the name of a node, several, or \{name: node\}, got 5"),
+    (
+        lambda: Graph((4,), [node("a", "input")], 5),
+        DTypeError,
+        r"the name of a node, several, or \{name: node\}, got 5",
+    ),
     (lambda: Graph((4,), [node("a", "input")], {"": "a"}), ParameterError, r"^network output: expected a name, got ''"),
     (
         lambda: Graph((4,), [node("softmax", "input")], {"scores": "sotfmax"}),
@@ -121,7 +129,11 @@ GRAPHS = [
     ),
     (lambda: builder()(Parallel(ReLU()), "input", "input"), ParameterError, r"^builder: expected one input, got 2"),
     (lambda: builder().graph("relu1"), ParameterError, r"^network output: .* There are no nodes"),
-    (lambda: builder().shape("relu1"), ParameterError, r"^builder: expected the name of a node or 'input', got 'relu1'"),
+    (
+        lambda: builder().shape("relu1"),
+        ParameterError,
+        r"^builder: expected the name of a node or 'input', got 'relu1'",
+    ),
     (lambda: GraphBuilder((0, 3)), ShapeError, r"^network input: expected an input shape of positive integers"),
     # shapes that do not fit a join
     (
@@ -181,7 +193,11 @@ GRAPHS = [
     (lambda: heads(output_weights={"aux": -1}), ParameterError, r"^output_weights\['aux'\]: .* at least 0, got -1"),
     (lambda: heads(output_weights={"aux": np.nan}), ParameterError, r"^output_weights\['aux'\]: .* got nan"),
     (lambda: heads(output_weights={"aux": "1"}), ParameterError, r"^output_weights\['aux'\]: .* got '1'"),
-    (lambda: heads(output_weights={"scores": 0}), ParameterError, r"a first output that is learned, got output_weights"),
+    (
+        lambda: heads(output_weights={"scores": 0}),
+        ParameterError,
+        r"a first output that is learned, got output_weights",
+    ),
     (
         lambda: heads(Affine(5)),
         ShapeError,

@@ -27,9 +27,7 @@ class Peer(StrEnum):
 def bench(
     subject: Annotated[
         Subject,
-        typer.Argument(
-            help="simple: times of SimpleConvNet. ops: single operations. recipe: full MNIST, 20 epochs."
-        ),
+        typer.Argument(help="simple: times of SimpleConvNet. ops: single operations. recipe: full MNIST, 20 epochs."),
     ],
     against: Annotated[Peer, typer.Option(help="The peer; torch must be installed.")] = Peer.torch,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 15,

@@ -44,7 +44,9 @@ def evaluate(
     if json:
         common.print_json({"model": model, "data": dataset.name, "part": part, **result})
         return
-    print(f"{model} on {dataset.name}, {len(x):,} {part} {dataset.kind}: accuracy {common.percent(result['accuracy'])}\n")
+    print(
+        f"{model} on {dataset.name}, {len(x):,} {part} {dataset.kind}: accuracy {common.percent(result['accuracy'])}\n"
+    )
     _print(result, dataset.classes)
 
 

@@ -40,7 +40,9 @@ def names(nodes: Sequence[Node]) -> None:
             raise ParameterError(explain(f"node {node.name!r}", expected="one layer", got=repr(node.layer), fix=fix))
         if isinstance(node.inputs, str):
             fix = f"Write ({node.inputs!r},)."
-            raise DTypeError(explain(f"node {node.name!r}", expected="inputs in a tuple", got=repr(node.inputs), fix=fix))
+            raise DTypeError(
+                explain(f"node {node.name!r}", expected="inputs in a tuple", got=repr(node.inputs), fix=fix)
+            )
         known.add(node.name)
     for node in nodes:
         for name in node.inputs:
