@@ -155,7 +155,7 @@ GRAPHS = [
     (
         lambda: Graph.sequence([Parallel(Convolution(4, 3), Convolution(4, 1), name="mixed")], (3, 9, 9)),
         ShapeError,
-        r"^Concat 'mixed/concat': .* 'mixed/branch1/conv1' \(4, 7, 7\) .* \(padding=\"same\"\), and its size stays \(9, 9\)",
+        r"^Concat 'mixed/concat': .* 'mixed/branch1/conv1' \(4, 7, 7\) .* \(padding=\"same\"\)",
     ),
     (
         lambda: Graph.sequence([Residual(Affine(27))], (3, 3, 3)),
@@ -165,13 +165,13 @@ GRAPHS = [
     (
         lambda: Graph.sequence([Parallel(layer := Affine(3), [Affine(5), layer])], (4,)),
         ShapeError,
-        r"^Affine 'parallel1/branch2/affine2' \(3 units\): expected the parameters of 'parallel1/branch1/affine1', whose",
+        r"^Affine 'parallel1/branch2/affine2' \(3 units\): expected the parameters of 'parallel1/branch1/affine1'",
     ),
     # an input that is too small
     (
         lambda: Graph.sequence([Convolution(4, 5), MaxPool(2), Convolution(4, 5), AvgPool(4)], (1, 12, 15)),
         GeometryError,
-        r"^Convolution 'conv2' .* on input \(4, 4, 5\): .*The smallest larger input that fits the network is \(1, 20, 20\)",
+        r"^Convolution 'conv2' .* on input \(4, 4, 5\): .*smallest larger input that fits the network is \(1, 20, 20\)",
     ),
     (
         lambda: Graph.sequence([Residual([MaxPool(2), AvgPool(9)], GlobalAvgPool())], (3, 12, 16)),
@@ -201,7 +201,7 @@ GRAPHS = [
     (
         lambda: heads(Affine(5)),
         ShapeError,
-        r"^output 'aux': expected 3 classes, as the first output has, got 5\. output_weights=\{'aux': 0\} leaves it out",
+        r"^output 'aux': expected 3 classes.* got 5\. output_weights=\{'aux': 0\} leaves it out",
     ),
     (lambda: heads().outputs(np.zeros((2, 1, 8, 8))), ShapeError, r"^x: expected shape \(N, 3, 8, 8\)"),
     (lambda: heads().outputs(np.zeros((2, 3, 8, 8)), batch_size=0), ParameterError, r"^batch_size"),

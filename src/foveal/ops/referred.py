@@ -37,30 +37,10 @@ def referred(function: F) -> F:
     return run  # type: ignore[return-value]
 
 
-leaky_relu, leaky_relu_grad = referred(reference.leaky_relu), referred(reference.leaky_relu_grad)
-relu, relu_grad = referred(reference.relu), referred(reference.relu_grad)
-scaled_tanh, scaled_tanh_grad = referred(reference.scaled_tanh), referred(reference.scaled_tanh_grad)
-sigmoid, sigmoid_grad = referred(reference.sigmoid), referred(reference.sigmoid_grad)
-tanh, tanh_grad = referred(reference.tanh), referred(reference.tanh_grad)
 affine, affine_grad = referred(reference.affine), referred(reference.affine_grad)
-dropout, dropout_grad = referred(reference.dropout), referred(reference.dropout_grad)
 dropout_mask = reference.dropout_mask
-global_avg_pool, global_avg_pool_grad = referred(reference.global_avg_pool), referred(reference.global_avg_pool_grad)
-global_max_pool, global_max_pool_grad = referred(reference.global_max_pool), referred(reference.global_max_pool_grad)
 col2im = referred(reference.col2im)
 im2col = referred(reference.im2col)
 cross_entropy, cross_entropy_grad = reference.cross_entropy, referred(reference.cross_entropy_grad)
 sum_of_squares, sum_of_squares_grad = reference.sum_of_squares, referred(reference.sum_of_squares_grad)
-batch_norm, batch_norm_grad = referred(reference.batch_norm), referred(reference.batch_norm_grad)
-batch_statistics = referred(reference.batch_statistics)
 fold_batch_norm = referred(reference.fold_batch_norm)
-local_response_norm, local_response_norm_grad = (
-    referred(reference.local_response_norm),
-    referred(reference.local_response_norm_grad),
-)
-avg_pool, avg_pool_grad = referred(reference.avg_pool), referred(reference.avg_pool_grad)
-max_pool, max_pool_grad = referred(reference.max_pool), referred(reference.max_pool_grad)
-max_unpool, max_unpool_grad = referred(reference.max_unpool), referred(reference.max_unpool_grad)
-log_softmax, log_softmax_grad = referred(reference.log_softmax), referred(reference.log_softmax_grad)
-softmax, softmax_grad = referred(reference.softmax), referred(reference.softmax_grad)
-subsample, subsample_grad = referred(reference.subsample), referred(reference.subsample_grad)
