@@ -134,7 +134,14 @@ def _show(result: dict[str, Any]) -> None:
         table.add_row(c["name"], f"{c['ms']['foveal']:.3f}", peer, best.removeprefix("torch "), ratio, share)
     if table.row_count:
         console.print(table)
-    for key, value in (
-        result.get("start") or {k: v for k, v in result.items() if k not in ("machine", "bench")}
-    ).items():
+    if "crossover" in result:
+        table = Table("x", "filters", "kernel", "direct ms", "fft ms", "auto takes", "and loses")
+        for row in result["crossover"]:
+            direct, fft = (f"{row['ms'][name]:.2f}" for name in ("direct", "fft"))
+            numbers = (str(row["filters"]), str(row["kernel"]), direct, fft)
+            table.add_row("x".join(map(str, row["x"])), *numbers, row["auto"], f"{row['lost'] - 1:.0%}")
+        console.print(table)
+    told = ("machine", "bench", "contests", "rounds", "crossover", "start")
+    facts = result.get("start", {}) | {k: v for k, v in result.items() if k not in told}
+    for key, value in facts.items():
         console.print(f"{key}: {value}", highlight=False)
