@@ -181,6 +181,12 @@ def test_peak_is_what_lives_at_once():
     x = build(L.Affine(100), build.input)
     graph = build.graph(build.add([build(L.Affine(7), x), build([L.Affine(50), L.Affine(7)], x)]))
     assert peak_bytes(graph) == 4 * (100 + 7 + 50)
+    build = GraphBuilder((1, 10))  # what a Dropout hands on lives until that was read
+    x = build(L.Affine(100), build.input)
+    kept = build(L.Dropout(), x)
+    long = build([L.Affine(7), L.Affine(300), L.Affine(7)], x)
+    graph = build.graph(build.add([long, build(L.Affine(7), kept)]))
+    assert peak_bytes(graph) == 4 * (100 + 300 + 7)
 
 
 def test_peak_against_a_simulation():

@@ -193,6 +193,14 @@ def test_parameters_are_those_of_the_graph_and_formulas_are_true(seed):
             assert eval(forward.formula) == forward
 
 
+def test_formulas_show_groups():
+    conv, transposed = L.Convolution(256, 5, padding=2, groups=2), L.ConvTranspose(6, (3, 2), groups=3)
+    one, two = (account(Graph.sequence([layer], (96, 27, 27))).rows[0] for layer in (conv, transposed))
+    assert one.weights.explained == "5*5*96/2*256 = 307,200"
+    assert one.work.macs.forward.explained == "5*5*96/2*256*27*27 = 223,948,800"
+    assert two.weights.explained == "3*2*96*6/3 = 1,152"
+
+
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(seeds)
 def test_size_formulas_give_the_size(seed):

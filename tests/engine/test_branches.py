@@ -251,6 +251,16 @@ def test_nothing_is_fused_across_an_output():
     np.testing.assert_array_equal(bits(net.predict(x)), bits(net.outputs(x)["scores"]))
 
 
+def test_gradients_that_nobody_reads_are_not_computed():
+    """No weight stands before the pooling, nor before the first convolution."""
+    plan = made(nothing_learned_on_one_way).plan(4)
+    backward = [step.name for step in plan.backward_steps]
+    assert [name for name in backward if name.startswith("pool1")] == []
+    assert not any(name.startswith("input") for name in backward)
+    gradients = [step.kernel.name for step in plan.backward_steps if step.name.startswith("conv1")]
+    assert "convolution_forward" not in gradients, "dx of the first layer is its forward on dy"
+
+
 # Shared layers
 
 
@@ -311,6 +321,19 @@ def test_a_layer_is_packed_for_all_outputs_even_if_one_is_computed():
         for name, scores in net.outputs(x).items():
             np.testing.assert_allclose(scores, net.reference_outputs(x)[name], rtol=1e-4, atol=1e-5)
     check_gradients(net, x)
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_a_shared_convolution_is_packed_once_for_maps_of_every_width(name):
+    """On rows of another length its own choice would be a tile of another width, for the output alone as well."""
+    build, conv = GraphBuilder((30, 13, 13)), Convolution(30, 3, padding=1)
+    wide = build([conv, GlobalAvgPool(), Affine(4)], build.input)
+    narrow = build([MaxPool(6), conv, GlobalAvgPool(), Affine(4)], build.input)
+    net = randomised(fv.Network(build.graph({"scores": narrow, "aux": wide})))
+    x = images(4, (30, 13, 13))
+    with isa.using(name):
+        np.testing.assert_allclose(net.predict(x), net.reference_scores(x), rtol=1e-4, atol=1e-5)
+        check_gradients(net, x)
 
 
 # Several outputs

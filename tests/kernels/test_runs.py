@@ -58,17 +58,6 @@ def test_every_run_is_done_once(threads):
     np.testing.assert_array_equal(x, 1)
 
 
-def test_a_block_without_planes_has_one():
-    x = np.arange(4, dtype=np.float32)
-    y = np.zeros_like(x)
-    block = activation.copy.block(x=x.ctypes.data, x_image=0, x_row=0, y=y.ctypes.data, y_image=0, y_row=0, n=1,
-                                  rows=1, size=4)  # fmt: skip
-    program([(type("S", (), {"kernel": activation.copy, "block": block, "keep": ()}))]).run()
-    np.testing.assert_array_equal(y, x)
-    with pytest.raises(TypeError, match="missing"):
-        activation.copy.block(x=0, y=0)
-
-
 def test_operands():
     assert operands("x", "classes", "slope").names[-3:] == ("size", "classes", "slope")
 

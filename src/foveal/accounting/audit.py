@@ -16,9 +16,10 @@ from importlib import resources
 from typing import Any
 
 from foveal import layers as L
-from foveal.accounting.account import HasGraph, Row, account, graph_of
+from foveal.accounting.account import HasGraph, account, graph_of
 from foveal.accounting.columns import by
 from foveal.accounting.render import Rendered, Table
+from foveal.accounting.rows import Row
 from foveal.errors import ParameterError, explain, nearest
 from foveal.geometry import per_axis, volume
 from foveal.graph import Graph

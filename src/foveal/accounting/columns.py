@@ -11,8 +11,9 @@ from foveal.accounting.render import Table, written
 from foveal.errors import ParameterError, explain, nearest
 
 if TYPE_CHECKING:
-    from foveal.accounting.account import Account, Row
+    from foveal.accounting.account import Account
     from foveal.accounting.operations import Passes
+    from foveal.accounting.rows import Row
 
 USUAL = ("node", "layer", "output", "size", "weights", "biases", "macs", "field", "jump", "start")
 

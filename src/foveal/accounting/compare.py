@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from foveal.accounting.account import Account, Row
+from foveal.accounting.account import Account
 from foveal.accounting.columns import by
 from foveal.accounting.render import Rendered, Table
+from foveal.accounting.rows import Row
 
 Pair = tuple[Row | None, Row | None]
 _SHOWN = ("node", "output", "parameters", "MACs", "FLOPs")

@@ -18,7 +18,7 @@ from foveal.layers.global_pooling import GlobalPool
 from foveal.layers.pooling import Pool
 
 if TYPE_CHECKING:
-    from foveal.accounting.account import Row
+    from foveal.accounting.rows import Row
 
 Parts = dict[str, int]
 MACS = "multiply-adds"

@@ -47,6 +47,20 @@ def _both_ways(title: str, network: Work, arrays: Work, peers: dict[str, Work], 
     ]
 
 
+class _InTurn:
+    """Forward and backward on arrays; dx of the last turn is given back first, as autograd gives back its gradients."""
+
+    def __init__(self, forward: Work, backward: Work) -> None:
+        self._forward, self._backward, self._dx = forward, backward, None
+
+    def __call__(self) -> tuple[Any, Any]:
+        """Return y and dx."""
+        self._dx = None
+        y = self._forward()
+        self._dx = self._backward()
+        return y, self._dx
+
+
 def _local_response(torch: Any | None) -> list[Contest]:
     x, dy = _arrays(LRN_SHAPE, LRN_SHAPE)
     maps = [Map(len(x), x.shape[1:]) for _ in range(4)]
@@ -55,9 +69,7 @@ def _local_response(torch: Any | None) -> list[Contest]:
     x_map, y_map, dy_map, dx_map = maps
     network = program(norm.forward("y", x_map, y_map, threads) + norm.backward("dx", x_map, dy_map, dx_map, threads))
 
-    def arrays() -> tuple[Any, Any]:
-        return ops.local_response_norm(x, *LRN), ops.local_response_norm_grad(x, dy, *LRN)
-
+    arrays = _InTurn(lambda: ops.local_response_norm(x, *LRN), lambda: ops.local_response_norm_grad(x, dy, *LRN))
     network.run()
     exact = reference.local_response_norm(x[:1], *LRN), reference.local_response_norm_grad(x[:1], dy[:1], *LRN)
     for y, dx in (arrays(), (maps[1].view, maps[3].view)):
@@ -84,9 +96,10 @@ def _batch_norm(torch: Any | None) -> list[Contest]:
         + norm.backward("dx", scale, maps[2], maps[3], dscale, dshift)
     )
 
-    def arrays() -> tuple[Any, Any]:
-        return ops.batch_norm(x, scale, shift, epsilon=EPSILON), ops.batch_norm_grad(x, scale, dy, epsilon=EPSILON)[0]
-
+    arrays = _InTurn(
+        lambda: ops.batch_norm(x, scale, shift, epsilon=EPSILON),
+        lambda: ops.batch_norm_grad(x, scale, dy, epsilon=EPSILON)[0],
+    )
     network.run()
     exact = reference.batch_norm(x, scale, shift), reference.batch_norm_grad(x, scale, dy)[0]
     for y, dx in (arrays(), (maps[1].view, maps[3].view)):

@@ -41,6 +41,14 @@ def doubles(address, size):
 
 
 @inlined
+def statistics(origin, s, q, count):
+    """Return mean and variance of what has these sums of d and d^2."""
+    d = s / count
+    v = q / count - d * d
+    return origin + d, 0.0 if v < 0 else v
+
+
+@inlined
 def forward_line(scale, shift, mean, variance, epsilon):
     """Return a and b of one channel."""
     a = scale / np.sqrt(variance + epsilon)
@@ -188,9 +196,7 @@ def map_statistics(args, counter, thread):
     count, (s, q), (origin, _, _) = a.n * a.pixels, fold(a), sums_of(a, 0)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     for c in range(a.channels):
-        d = s[c] / count
-        v = q[c] / count - d * d
-        mean[c], variance[c] = origin[c] + d, 0.0 if v < 0 else v
+        mean[c], variance[c] = statistics(origin[c], s[c], q[c], count)
     if a.running_mean:
         running_mean, running_variance = floats(a.running_mean, a.channels), floats(a.running_variance, a.channels)
         for c in range(a.channels):
@@ -322,9 +328,7 @@ def measure(x, n, channels, size, c):
         more_s, more_q = moments(floats(x + 4 * (image * channels + c) * size, size), origin)
         s += more_s
         q += more_q
-    d = s / (n * size)
-    v = q / (n * size) - d * d
-    return origin + d, 0.0 if v < 0 else v
+    return statistics(origin, s, q, n * size)
 
 
 @kernel(fields("x n channels size mean variance"))
@@ -372,8 +376,8 @@ def array_backward(args, counter, thread):
             s += more_s
             q += more_q
         dscale[c], dshift[c] = q / np.sqrt(variance[c] + a.epsilon), s
-        through = 0.0 if a.given else 1.0 / count
-        factor, by_x, d = backward_line(scale[c], mean[c], variance[c], a.epsilon, s * through, dscale[c] * through)
+        share = 0.0 if a.given else 1.0 / count
+        factor, by_x, d = backward_line(scale[c], mean[c], variance[c], a.epsilon, s * share, dscale[c] * share)
         for image in range(a.n):
             at = 4 * (image * a.channels + c) * a.size
             channel_gradient(floats(a.x + at, a.size), floats(a.dy + at, a.size), factor, by_x, d,

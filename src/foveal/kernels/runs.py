@@ -131,16 +131,20 @@ def inlined(function: Function) -> Any:
 
 
 def reordered(function: Function) -> Any:
-    """Compile a helper, as `inlined`, whose sums need no order: each lane of a vector has a sum of its own."""
-    return njit(error_model="numpy", forceinline=True, fastmath={"reassoc"})(function)
+    """Compile a helper, as `inlined`, whose sums need no order: each lane of a vector has a sum of its own.
+
+    A product that is added to something becomes a fused multiply-add.
+    """
+    return njit(error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})(function)
 
 
 def apart(function: Function) -> Any:
     """Compile a helper, as `inlined`, whose arrays do not overlap: LLVM makes vector code without testing for it.
 
-    A result may lie exactly where an operand lies, if each number is read before it is written.
+    A result may lie exactly where an operand lies, if each number is read before it is written. A product that is added
+    to something becomes a fused multiply-add.
     """
-    return njit(error_model="numpy", forceinline=True, pipeline_class=_Apart)(function)
+    return njit(error_model="numpy", forceinline=True, fastmath={"contract"}, pipeline_class=_Apart)(function)
 
 
 def _all_runs(args, counter, thread):
@@ -160,14 +164,7 @@ def per_run(layout: np.dtype[Any], grain: int = GRAIN) -> Callable[[Function], K
 
     A task is as many runs as have `grain` floats.
     """
-    return lambda f: _PerRun(named_after(f, _all_runs, one_run=inlined(f), grain=grain), layout)
-
-
-class _PerRun(Kernel):
-    def block(self, **values: float) -> NDArray[np.void]:
-        """Return an argument block; what does not speak of planes has one."""
-        planes = {k: 0 for k in self.fields.names or () if k.endswith("_plane")} | {"planes": 1}
-        return super().block(**planes | values)
+    return lambda f: Kernel(named_after(f, _all_runs, one_run=inlined(f), grain=grain), layout)
 
 
 def named_after(function: Function, frame: Function, **names: Any) -> Function:
