@@ -92,6 +92,7 @@ COMMANDS = {
     "second model": (["summary", "simple", "--compare", "x"], "--compare: expected a model"),
     "compare and columns": (["summary", "simple", "--compare", "mlp", "--columns", "node"], "--compare: .*--columns"),
     "plan": (["summary", "simple", "--plan", "-1"], "--plan: expected a whole number of at least 1, got -1"),
+    "plan 0": (["summary", "simple", "--plan", "0"], "--plan: expected a whole number of at least 1, got 0"),
     "paper": (["audit", "vgg"], "PAPER: expected a paper, got 'vgg'"),
     "paper formats": (["audit", "lenet5", "--latex", "--markdown"], "one format, got --markdown and --latex"),
     "size": (["show", "coverage", "--size", "a"], "--size: expected a shape such as 28, 28x28 or 8x8x8"),

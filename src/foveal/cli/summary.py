@@ -63,7 +63,7 @@ def summary(
       foveal summary simple --compare nets.py:mlp --json
     """
     style = check_format(json=json, csv=csv, markdown=markdown, latex=latex, html=html)
-    if compare is not None and (convention or columns or plan):
+    if compare is not None and (convention or columns or plan is not None):
         got = "--convention" if convention else "--columns" if columns else "--plan"
         raise ParameterError(explain("--compare", expected="no other view of the table", got=got))
     from foveal.accounting import account
@@ -78,7 +78,7 @@ def summary(
             other, second = find_graph(compare, input, "--compare")
             show(aligned(account(graph, name=title), account(second, name=other)), style)
             return
-        net = Network(graph) if plan else graph
+        net = graph if plan is None else Network(graph)
         show(account(net, name=title, convention=convention, batch=plan), style, names)
     except FovealError as error:
         raise common.located(error, _WHERE) from error
