@@ -15,8 +15,8 @@ from foveal import reference
 from foveal._checks import check_count, check_images, check_labels
 from foveal._files import atomic_write, storage_error
 from foveal._version import __version__
-from foveal.errors import DTypeError, FormatError, FovealError, ParameterError, ShapeError, explain, nearest
-from foveal.graph import Graph
+from foveal.errors import DTypeError, FormatError, FovealError, ParameterError, ShapeError, explain
+from foveal.graph import Graph, checks
 from foveal.layers.base import Layer
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Network:
             raise ParameterError(explain("Network", expected="an input_shape", got="None", fix=fix))
         else:
             self.graph = Graph.sequence(layers, input_shape)
-        self.output_weights = _check_output_weights(self.graph, output_weights or {})
+        self.output_weights = checks.output_weights(self.graph, output_weights or {})
         self.seed = check_count(seed, "seed", minimum=0)
         rng = np.random.default_rng(self.seed)
         for node in self.graph.owners():
@@ -194,7 +194,20 @@ class Network:
         return self.engine.scores(images, size)
 
     def outputs(self, x: ArrayLike, *, batch_size: int | None = None) -> dict[str, Array]:
-        """Return the scores of every output, by name; the first are those of `predict`."""
+        """Return the scores of every output, by name; the first are those of `predict`.
+
+        Examples
+        --------
+        >>> from foveal.graph import GraphBuilder
+        >>> from foveal.layers import Affine, Convolution, GlobalAvgPool, ReLU
+        >>> build = GraphBuilder((3, 32, 32))
+        >>> x = build([Convolution(8, 3), ReLU()], build.input)
+        >>> aux = build([GlobalAvgPool(), Affine(10)], x, name="aux")
+        >>> y = build([Convolution(16, 3, 2), ReLU(), GlobalAvgPool(), Affine(10)], x)
+        >>> net = Network(build.graph({"scores": y, "aux": aux}), output_weights={"aux": 0.3})
+        >>> {name: scores.shape for name, scores in net.outputs(np.zeros((5, 3, 32, 32))).items()}
+        {'scores': (5, 10), 'aux': (5, 10)}
+        """
         from foveal.engine import as_input
 
         images = as_input(check_images(x, self.input_shape, empty=True))
@@ -349,30 +362,6 @@ class Network:
             file.write(content)
 
 
-def _check_output_weights(graph: Graph, given: Mapping[str, float]) -> dict[str, float]:
-    """Return the weight of every output's loss; outputs that one set of labels cannot train together are refused."""
-    for name, weight in given.items():
-        where = f"output_weights[{name!r}]"
-        if name not in graph.outputs:
-            fix = nearest(str(name), graph.outputs)
-            raise ParameterError(explain("output_weights", expected="names of outputs", got=repr(name), fix=fix))
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise ParameterError(explain(where, expected="a number of at least 0", got=repr(weight)))
-    weights = {name: float(given.get(name, 1.0)) for name in graph.outputs}
-    sizes = {name: math.prod(graph.shape(at)) for name, at in graph.scores.items()}
-    first, *others = weights
-    if not weights[first]:
-        fix = "Name the output that is to be learned first in the graph."
-        got = f"output_weights[{first!r}] = 0"
-        raise ParameterError(explain("network", expected="a first output that is learned", got=got, fix=fix))
-    for name in others:
-        if weights[name] and sizes[name] != sizes[first]:
-            fix = f"output_weights={{{name!r}: 0}} leaves it out of training."
-            expected = f"{sizes[first]} classes, as the first output has"
-            raise ShapeError(explain(f"output {name!r}", expected=expected, got=str(sizes[name]), fix=fix))
-    return weights
-
-
 def load(path: str | os.PathLike[str]) -> Network:
     """Return the network in a file that `Network.save` wrote.
 
@@ -415,7 +404,7 @@ def _build(path: str, description: Mapping[str, str], arrays: Mapping[str, Array
         graph, weights = Graph.from_config(config["graph"]), config.get("output_weights")
         Network.__init__(net, graph, seed=config["seed"], classes=classes, output_weights=weights)
         net.load_parameters(arrays)
-    except (FovealError, KeyError, TypeError, ValueError) as error:
+    except (FovealError, AttributeError, KeyError, TypeError, ValueError) as error:
         got = "a description that does not fit its arrays"
         raise FormatError(explain(path, expected="a network", got=got, why=str(error))) from None
     return net

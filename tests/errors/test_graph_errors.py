@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import foveal as fv
 from foveal.errors import DTypeError, FormatError, FovealError, GeometryError, ParameterError, ShapeError
-from foveal.graph import Graph, GraphBuilder, Node
+from foveal.graph import Graph, GraphBuilder, Node, hinted
 from foveal.layers import (
     Add,
     Affine,
@@ -44,6 +47,12 @@ def heads(*layers, **options):
     first = build([GlobalAvgPool(), Affine(3)], build.input)
     graph = build.graph({"scores": first, "aux": build(list(layers) or [Affine(3)], build.input)})
     return fv.Network(graph, **options)
+
+
+def heads_of_two_sizes(shape):
+    build = GraphBuilder(shape)
+    x = build(Residual(MaxPool(1, 3), MaxPool(3)), build.input)
+    return build.graph([build(AvgPool(4), x), build(AvgPool(8), x)])
 
 
 GRAPHS = [
@@ -181,12 +190,18 @@ GRAPHS = [
     (
         lambda: (b := builder((3, 9, 9)))(MaxPool(5), b(Convolution(4, 7), "input")),
         GeometryError,
-        r"^MaxPool 'pool1' .* fits the network is \(3, 11, 11\)\.$",
+        r"^MaxPool 'pool1' .* fits what is built so far is \(3, 11, 11\)\.$",
     ),
     (
         lambda: Graph.sequence([MaxPool(3, 2), Convolution(4, 9)], (1, 16)),
         GeometryError,
         r"fits the network is \(1, 19\)\.$",
+    ),
+    (
+        lambda: hinted(heads_of_two_sizes, (3, 9, 9)),
+        GeometryError,
+        r"^AvgPool 'pool1' \(4x4\) on input \(3, 3, 3\): .* to the padding or the map\. The smallest larger input that "
+        r"fits the network is \(3, 24, 24\)\.$",
     ),
     # weights of outputs
     (lambda: heads(output_weights={"aux2": 1}), ParameterError, r"^output_weights: .* Did you mean 'aux'\?"),
@@ -274,4 +289,16 @@ def test_a_file_whose_description_is_of_another_graph(tmp_path):
     assert content.count(b"residual2/add") > 0
     path.write_bytes(content.replace(b"residual2/add", b"residual3/add", 1))
     with pytest.raises(FormatError, match=r"net\.safetensors: expected a network"):
+        fv.load(path)
+
+
+@pytest.mark.parametrize("weights", ["aux", ["aux"], {"aux": "much"}, {"other": 1}, {"scores": 0}])
+def test_a_file_with_impossible_output_weights(tmp_path, weights):
+    path = tmp_path / "net.safetensors"
+    heads(output_weights={"aux": 0.5}).save(path)
+    with safe_open(path, "np") as file:
+        description = file.metadata()
+    config = json.loads(description["network"]) | {"output_weights": weights}
+    save_file(load_file(path), path, description | {"network": json.dumps(config)})
+    with pytest.raises(FormatError, match=r"net\.safetensors: expected a network, got a description that does not fit"):
         fv.load(path)

@@ -2,7 +2,8 @@
 
 from foveal.graph.builder import GraphBuilder
 from foveal.graph.checks import INPUT
+from foveal.graph.fitting import hinted
 from foveal.graph.formula import Run
 from foveal.graph.graph import Graph, Node
 
-__all__ = ["INPUT", "Graph", "GraphBuilder", "Node", "Run"]
+__all__ = ["INPUT", "Graph", "GraphBuilder", "Node", "Run", "hinted"]

@@ -90,10 +90,12 @@ class GraphBuilder:
             The layer cannot take its inputs.
         """
         kept = dict(self._nodes), set(self._names)
+
+        def place(shape: Shape) -> str:
+            return self._with_input(shape, *kept)._place(layer, inputs, name)
+
         try:
-            if self._scope:  # inside a Parallel or Residual, or a list with a name
-                return self._place(layer, inputs, name)
-            return hinted(lambda shape: self._with_input(shape, *kept)._place(layer, inputs, name), self.input_shape)
+            return hinted(place, self.input_shape, "what is built so far")
         except BaseException:
             self._nodes, self._names = kept  # a refused call leaves nothing behind
             raise

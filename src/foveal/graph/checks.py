@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from foveal.errors import DTypeError, FovealError, ParameterError, ShapeError, explain, nearest
 from foveal.layers.base import Layer
@@ -133,3 +136,28 @@ def shared(graph: Graph) -> None:
         if here != first:
             expected = f"the parameters of {owner.name!r}, whose layer it shares: {first}"
             raise ShapeError(explain(node.layer.title(node.name), expected=expected, got=str(here)))
+
+
+def output_weights(graph: Graph, given: Mapping[str, float]) -> dict[str, float]:
+    """Return the weight of every output's loss; outputs that one set of labels cannot train together are refused."""
+    for name, weight in given.items():
+        where = f"output_weights[{name!r}]"
+        if name not in graph.outputs:
+            fix = nearest(str(name), graph.outputs)
+            raise ParameterError(explain("output_weights", expected="names of outputs", got=repr(name), fix=fix))
+        number = isinstance(weight, int | float | np.integer | np.floating) and not isinstance(weight, bool)
+        if not (number and 0 <= weight < math.inf):
+            raise ParameterError(explain(where, expected="a number of at least 0", got=repr(weight)))
+    weights = {name: float(given.get(name, 1.0)) for name in graph.outputs}
+    sizes = {name: math.prod(graph.shape(at)) for name, at in graph.scores.items()}
+    first, *others = weights
+    if not weights[first]:
+        fix = "Name the output that is to be learned first in the graph."
+        got = f"output_weights[{first!r}] = 0"
+        raise ParameterError(explain("network", expected="a first output that is learned", got=got, fix=fix))
+    for name in others:
+        if weights[name] and sizes[name] != sizes[first]:
+            fix = f"output_weights={{{name!r}: 0}} leaves it out of training."
+            expected = f"{sizes[first]} classes, as the first output has"
+            raise ShapeError(explain(f"output {name!r}", expected=expected, got=str(sizes[name]), fix=fix))
+    return weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 from foveal.errors import FovealError, GeometryError, ShapeError
@@ -11,18 +12,29 @@ from foveal.layers.shapes import Shape
 
 T = TypeVar("T")
 NEAR, FAR = 32, 13  # sizes that are tried one by one, then by powers of two up to 2^FAR
+_inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
-def hinted(build: Callable[[Shape], T], shape: Shape) -> T:
-    """Return ``build(shape)``; where it fails and a larger input would do, the error says which."""
+def hinted(build: Callable[[Shape], T], shape: Shape, what: str = "the network") -> T:
+    """Return ``build(shape)``; where it fails and a larger input would do, the error says which.
+
+    Only the outermost call looks for one: it knows the whole network, those inside it a part.
+
+    what : what the input must fit, for the message
+    """
+    if _inside.get():
+        return build(shape)
+    token = _inside.set(True)
     try:
         return build(shape)
     except (GeometryError, ShapeError) as error:
         fit = nearest_fit(build, shape)
         if fit is None:
             raise
-        hint = f"The smallest larger input that fits the network is {fit}."
+        hint = f"The smallest larger input that fits {what} is {fit}."
         raise type(error)(f"{str(error).rstrip('.')}. {hint}") from None
+    finally:
+        _inside.reset(token)
 
 
 def nearest_fit(build: Callable[[Shape], object], shape: Shape) -> Shape | None:
