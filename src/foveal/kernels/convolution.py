@@ -43,7 +43,23 @@ def panel(a, p):
     return a.main, a.taps, a.w + 4 * a.T * a.K * channel, channel, a.width, a.lanes
 
 
-_FORWARD = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block"
+@helper
+def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
+    """Compute `lines` rows of panel p from row number `row` on; each meets the taps that reach into its map."""
+    table, taps, w, channel, width, _ = panel(a, p)
+    live = integers(a.live, 2 * (row + lines))
+    done = 0
+    while done < lines:
+        first, count, same = live[2 * (row + done)], live[2 * (row + done) + 1], 1
+        while done + same < lines and live[2 * (row + done + same)] == first:
+            same += 1
+        tile_rows(table, a.R, x + 4 * done * x_row, a.xs, 1, w, width, taps + 16 * first, count, a.K,
+                  a.bias + 4 * channel, 0, y + 4 * done * y_row, ys, floor, tail, a.columns, 0, same, x_row,
+                  y_row)  # fmt: skip
+        done += same
+
+
+_FORWARD = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live"
 
 
 @kernel(fields(f"{_FORWARD} {PANELS}", "floor"))
@@ -56,18 +72,18 @@ def convolution_forward(args, counter, thread):
         plane, start = task // blocks, task % blocks * a.block
         n, o = plane // a.planes, plane % a.planes
         for p in range(a.panels):
-            table, taps, w, channel, width, tail = panel(a, p)
+            _, _, _, channel, _, tail = panel(a, p)
             x = a.x + 4 * (n * a.x_image + o * a.x_plane + start * a.x_row)
             y = a.y + 4 * (n * a.y_image + o * a.y_plane + start * a.y_row + channel)
-            tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K, a.bias + 4 * channel, 0, y, a.ys, a.floor, tail,
-                      a.columns, 0, min(a.block, a.rows - start), a.x_row, a.y_row)  # fmt: skip
+            lines = min(a.block, a.rows - start)
+            tile_lines(a, p, x, y, a.ys, a.floor, tail, o * a.rows + start, lines, a.x_row, a.y_row)
         task = take(counter)
 
 
 _POOL = "pool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel marks_vector scratch scratch_size"
 
 
-@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n columns block {PANELS} {_POOL}", "floor"))
+@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live {PANELS} {_POOL}", "floor"))
 def convolution_pool_forward(args, counter, thread):
     """Convolution, bias, activation floor and max pooling in one pass; a task is a block of pooled rows of an image.
 
@@ -82,7 +98,7 @@ def convolution_pool_forward(args, counter, thread):
     while task < a.n * blocks:
         n, start = task // blocks, task % blocks * a.block
         for p in range(a.panels):
-            table, taps, w, channel, width, tail = panel(a, p)
+            _, _, _, channel, width, tail = panel(a, p)
             channels = width - a.lanes + tail
             done = start * a.sh
             for q in range(start, min(start + a.block, a.pooled_rows)):
@@ -92,8 +108,7 @@ def convolution_pool_forward(args, counter, thread):
                     lines = min(q * a.sh + a.ph - done, a.ph - slot)  # up to where the ring begins again
                     x = a.x + 4 * (n * a.x_image + done * a.x_row)
                     y = scratch + 4 * HEADER + 4 * slot * a.columns * width
-                    tile_rows(table, a.R, x, a.xs, 1, w, width, taps, a.T, a.K, a.bias + 4 * channel, 0, y, width, none,
-                              a.lanes, a.columns, 0, lines, a.x_row, a.columns * width)  # fmt: skip
+                    tile_lines(a, p, x, y, width, none, a.lanes, done, lines, a.x_row, a.columns * width)
                     done += lines
                 for r in range(a.ph):
                     ring[r] = scratch + 4 * HEADER + 4 * ((q * a.sh + r) % a.ph) * a.columns * width
@@ -106,16 +121,25 @@ def convolution_pool_forward(args, counter, thread):
 
 
 @helper
-def add_weight_gradient(a, x, dy, dw, dys, rows, columns, combination):
-    """Add what `columns` pixels of `rows` rows give one (panel, tap) of dw: r = run, k = pixels, taps = rows."""
+def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, rows, columns, combination):
+    """Add what `columns` pixels of `rows` rows give one (panel, tap) of dw: r = run, k = pixels, taps = rows.
+
+    Only the rows count in which the tap reaches into the map.
+    """
     table, _, offset, channel, width, tail = panel(a, combination // a.T)
     t = combination % a.T
+    live = integers(a.live + 32 * t, 4)
+    skipped = max(0, live[2] - row)
+    rows = min(rows, live[3] - row) - skipped
+    if plane < live[0] or plane >= live[1] or rows <= 0:
+        return
     to = dw + offset - a.w + 4 * t * a.K * width
+    x, dy = x + 4 * skipped * a.x_row, dy + 4 * skipped * dy_row
     tile_rows(table, a.R, x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows,
               columns, to, width, to, width, -float("inf"), tail, a.K)  # fmt: skip
 
 
-_GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows"
+_GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live"
 
 
 @helper
@@ -161,7 +185,7 @@ def convolution_weight_gradient(args, counter, thread):
                     for c in range(first, stop):
                         if c % a.T == 0:
                             add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
-                        add_weight_gradient(a, x, dy, dw, a.dys, rows, columns, c)
+                        add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, o, row, rows, columns, c)
         task = take(counter)
 
 
@@ -196,7 +220,8 @@ def convolution_pool_weight_gradient(args, counter, thread):
                                 a.marks + n * a.marks_image + pixel * a.marks_pixel, a.marks_pixel, db)  # fmt: skip
                 x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
                 for c in range(a.panels * a.T):
-                    add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, count * a.sh, a.columns, c)
+                    add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, row_size, 0, q * a.sh, count * a.sh,
+                                        a.columns, c)  # fmt: skip
         task = take(counter)
 
 

@@ -22,6 +22,7 @@ from foveal.kernels import pooltile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Border, Map, in_space, zeros
 from foveal.kernels.isa import ISA
+from foveal.kernels.live import Reaches, by_row, by_tap, reaches
 from foveal.kernels.panels import Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
@@ -150,6 +151,15 @@ class Correlation:
         index[:, : self.K // self.groups] = np.arange(self.K).reshape(self.groups, -1)
         return index.ravel()
 
+    @functools.cached_property
+    def live(self) -> tuple[Reaches, Reaches, int]:
+        """Which kernel planes and rows each output plane and row meets inside of x; the taps of a kernel row."""
+        axes = zip(in_space(self.shape[1:], 1), in_space(self.output, 1), self.space.kernel, self.space.stride,
+                   self.space.padding, self.space.dilation, strict=True)  # fmt: skip
+        planes, rows, _ = (reaches(np.arange(out) * stride - before, np.arange(kernel) * dilation, size)
+                           for size, out, kernel, stride, (before, _), dilation in axes)  # fmt: skip
+        return planes, rows, 1 if self.dense else self.space.kernel[-1]
+
     def _source(self, x: Map) -> int:
         """Return the address of the window of the first output: x's origin without its own padding."""
         (front, _), (top, _), (left, _) = self.space.padding
@@ -169,13 +179,14 @@ class Correlation:
             return row.forward(name, x.as_one_row(), w, bias, y.as_one_row(), floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
+        order, live = by_row(*self.live)
         block = P if x.n * O >= PARTS else max(1, -(-P // 8))
         return [
             step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
                  keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
                  x_row=sh * x.row, xs=sw * x.pixel, w=w.ctypes.data + dw, bias=bias.ctypes.data + db,
                  y=y.address + dy, y_image=y.image, y_plane=y.plane, y_row=y.row, ys=y.pixel, n=x.n, planes=O, rows=P,
-                 columns=Q, block=block, floor=floor, **cut.arguments())
+                 columns=Q, block=block, live=live, floor=floor, **cut.arguments(order))
             for dx, dy, dw, db in self._groups(x, w)
         ]  # fmt: skip
 
@@ -214,12 +225,13 @@ class Correlation:
         scratch = zeros(threads * size)
         row = f"max_pool_{self.isa.name}_{ph}x{pw}_{int(marks is not None)}"
         address = self._pool(row, pooltile.forward(self.isa, (ph, pw), marks is not None))
+        order, live = by_row(*self.live)
         block = PP if x.n >= PARTS else max(1, -(-PP // 8))
         return [
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
-                 y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block, floor=floor,
-                 **cut.arguments(), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ,
+                 y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block, live=live,
+                 floor=floor, **cut.arguments(order), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ,
                  marks=marks if marks is not None else 0, **self._marks(pool),
                  marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), scratch=scratch, scratch_size=size)
         ]  # fmt: skip
@@ -249,8 +261,8 @@ class Correlation:
                      keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane, x_row=sh * x.row,
                      xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
-                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, one=one,
-                     one_rows=one_rows, one_main=narrow["main"], one_last=narrow["last"], w=0, **cut.arguments()),
+                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, live=by_tap(*self.live),
+                     one=one, one_rows=one_rows, one_main=narrow["main"], one_last=narrow["last"], w=0, **cut.arguments()),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip
@@ -287,9 +299,9 @@ class Correlation:
             step(name, loops.convolution_pool_weight_gradient, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, dy),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, dy=dy.address,
                  dy_image=dy.image, dy_pixel=dy.pixel, dw=to, dw_size=self.weight_size, db=sums, db_size=pixel, n=x.n,
-                 parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, w=0, **cut.arguments(),
-                 unpool=self._pool(name_ir, pooltile.backward(self.isa, (ph, pw), True)), ph=ph, sh=ph_s, sw=pw_s,
-                 pooled_rows=PP, pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch,
+                 parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, live=by_tap(*self.live), w=0,
+                 **cut.arguments(), unpool=self._pool(name_ir, pooltile.backward(self.isa, (ph, pw), True)), ph=ph,
+                 sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch,
                  scratch_size=size, dys=pixel),
             _sum_parts(name, to, self.weight_size, parts, dw, 0),
             _sum_parts(name, sums, pixel, parts, db, 0),
@@ -367,6 +379,11 @@ class Correlation:
                 choose_outer(self.isa, columns.count, C), tuple(starts) or (0,), run if starts else 1, C, columns.count
             )
             counts = [p.count for p in phases]
+            met_planes, met_rows, _ = (p.reaches(out) for p, out in zip(phases, in_space(self.output, 1), strict=True))
+            each = 1 if merge else len(taps[2])
+            if not starts:  # these inputs meet no output: dx is the bias
+                met_planes, met_rows, each = (*(np.ones((p.count, 1), bool) for p in phases[:2]), 1)
+            order, live = by_row(met_planes, met_rows, each)
             block = counts[1] if dy.n * counts[0] >= PARTS else max(1, -(-counts[1] // 8))
             y_plane, y_row, ys = (a * b for a, b in zip(self.space.stride, to, strict=True))
             for g in range(self.groups):
@@ -381,8 +398,8 @@ class Correlation:
                     step(name, loops.convolution_forward, tile=str(cut.tile), macs=macs, keep=(dy, dx),
                          x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
                          bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
-                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, floor=floor,
-                         **cut.arguments()),
+                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, live=live,
+                         floor=floor, **cut.arguments(order)),
                 ]  # fmt: skip
         return steps
 
@@ -395,6 +412,10 @@ class _Phase:
     at: int
     count: int
     taps: list[tuple[int, int]]
+
+    def reaches(self, size: int) -> Reaches:
+        """Return of each input and tap, the last tap first, whether it reads inside of dy."""
+        return reaches(self.at + np.arange(self.count), np.array([-e for _, e in self.taps[::-1]], np.int64), size)
 
 
 def _sum_parts(name: str, at: NDArray[Any], size: int, parts: int, to: NDArray[Any], offset: int) -> Step:

@@ -61,12 +61,16 @@ class Panels:
         width = self.tile.width
         return np.concatenate([full[:, p * width : (p + 1) * width].ravel() for p in range(self.count)])
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the fields of `convolution.PANELS` but `w`."""
+    def arguments(self, order: Index | None = None) -> dict[str, Any]:
+        """Return the fields of `convolution.PANELS` but `w`.
+
+        order : the taps of the table, by number; all of them once if it is None
+        """
         t, rows = self.tile, self.rows
+        numbers = np.arange(len(self.taps)) if order is None else order
 
         def taps(width: int) -> Index:
-            return np.array([(x, i * self.run * width) for i, x in enumerate(self.taps)], np.int64).ravel()
+            return np.stack([np.array(self.taps, np.int64)[numbers], numbers * self.run * width], 1).ravel()
 
         return {
             "main": table("outer", t, t.C, rows) if self.count > 1 else np.zeros(1, np.int64),
