@@ -231,8 +231,8 @@ class Correlation:
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
                  y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block, live=live,
-                 floor=floor, **cut.arguments(order), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP, pooled_columns=PQ,
-                 marks=marks if marks is not None else 0, **self._marks(pool),
+                 floor=floor, **cut.arguments(order), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP,
+                 pooled_columns=PQ, marks=marks if marks is not None else 0, **self._marks(pool),
                  marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), scratch=scratch, scratch_size=size)
         ]  # fmt: skip
 
@@ -261,8 +261,9 @@ class Correlation:
                      keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane, x_row=sh * x.row,
                      xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
-                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, live=by_tap(*self.live),
-                     one=one, one_rows=one_rows, one_main=narrow["main"], one_last=narrow["last"], w=0, **cut.arguments()),
+                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows,
+                     live=by_tap(*self.live), one=one, one_rows=one_rows, one_main=narrow["main"],
+                     one_last=narrow["last"], w=0, **cut.arguments()),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip
