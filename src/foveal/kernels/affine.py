@@ -1,12 +1,16 @@
 """The loops of the affine layer: y = x w^T + b, dw = dy^T x, dx = dy w.
 
-w is kept as (units, features), features in memory order and padded with zeros: forward reads both operands along the
-features, and both gradients read vectors of features, so nothing is ever transposed.
+w is kept in blocks of features, each as (units, features of the block), features in memory order and padded with zeros:
+forward reads both operands along the features, and both gradients read vectors of features, so nothing is ever
+transposed. All three passes, and the optimizer's update, walk through the blocks in the same order; with tasks taken
+from both ends each core meets its own half of w, of its gradient and of what the optimizer remembers of it.
 """
 
 from __future__ import annotations
 
-from foveal.kernels.compiler import arguments, fields, floats, helper, integers, kernel, take
+import numpy as np
+
+from foveal.kernels.compiler import IMAGES, arguments, fields, floats, helper, integers, kernel, take_near
 from foveal.kernels.convolution import tile_rows
 from foveal.kernels.intrinsics import call_inner
 
@@ -28,28 +32,60 @@ def dot_rows(table, R, x, xs, w, ws, K, init, i_s, y, ys, floor, rows):
         call_inner(tile[small], x, xs, w, ws, K, init, i_s, y, ys, floor, tiles - more)
 
 
-@kernel(fields("x xs w ws K init init_row y ys n units C main last R", "floor"))
+@kernel(fields("x xs w blocks count lanes bias zeros parts part_size ys n units C main last R", "floor"))
 def affine_forward(args, counter, thread):
-    """y[n, u] = max(floor, init + x[n] . w[u]) over K vectors of features; a task is a panel of C units."""
+    """parts[b, n, u] = max(floor, x[n] . w[u] over the features of block b), the first plus bias[u].
+
+    A task is a panel of C units in a block.
+    """
     a = arguments(args)
     panels = (a.units + a.C - 1) // a.C
-    task = take(counter)
-    while task < panels:
-        unit = 4 * task * a.C
-        table = a.last if task == panels - 1 else a.main
-        dot_rows(table, a.R, a.x, a.xs, a.w + unit * a.ws, a.ws, a.K, a.init + unit, a.init_row, a.y + unit, a.ys,
-                 a.floor, a.n)  # fmt: skip
-        task = take(counter)
+    task = take_near(counter, a.count * panels, thread)
+    while task < a.count * panels:
+        block, unit = task // panels, task % panels * a.C
+        feature, size = integers(a.blocks, 2 * a.count)[2 * block], integers(a.blocks, 2 * a.count)[2 * block + 1]
+        table = a.last if unit + a.C >= a.units else a.main
+        init = a.bias + 4 * unit if block == 0 else a.zeros
+        dot_rows(table, a.R, a.x + 4 * feature, a.xs, a.w + 4 * (a.units * feature + unit * size), size,
+                 size // a.lanes, init, 0, a.parts + 4 * (block * a.part_size + unit), a.ys, a.floor, a.n)  # fmt: skip
+        task = take_near(counter, a.count * panels, thread)
 
 
-@kernel(fields("dy dys x xs dw dws db one_tap zeros n units width last_width panels main last R lanes"))
+@kernel(fields("parts part_size count y ys n units", "floor"))
+def affine_sum(args, counter, thread):
+    """y[n, u] = max(floor, parts[0, n, u] + parts[1, n, u] + ...); a task is some rows."""
+    a = arguments(args)
+    floor = np.float32(a.floor)
+    tasks = (a.n + IMAGES - 1) // IMAGES
+    task = take_near(counter, tasks, thread)
+    while task < tasks:
+        for n in range(task * IMAGES, min(a.n, (task + 1) * IMAGES)):
+            y = floats(a.y + 4 * n * a.ys, a.units)
+            y[:] = floats(a.parts + 4 * n * a.ys, a.units)
+            for p in range(1, a.count):
+                part = floats(a.parts + 4 * (p * a.part_size + n * a.ys), a.units)
+                for u in range(a.units):
+                    y[u] += part[u]
+            for u in range(a.units):
+                if y[u] < floor:
+                    y[u] = floor
+        task = take_near(counter, tasks, thread)
+
+
+@helper
+def panel(a, p):
+    """Return of a panel of a gradient: its first feature, the byte offset of its weights, their stride, its tiles."""
+    row = integers(a.table + 32 * p, 4)
+    return row[0], row[1], row[2], row[3]
+
+
+@kernel(fields("dy dys x xs dw db one_tap zeros n units table panels ahead R lanes"))
 def affine_weight_gradient(args, counter, thread):
     """dw[u, f] = sum_n dy[n, u] x[n, f]; db[u] = sum_n dy[n, u]. A task is a panel of features, the last one db."""
     a = arguments(args)
     none = -float("inf")
-    task = take(counter)
-    while task <= a.panels:
-        feature = 4 * task * a.width
+    task = take_near(counter, a.panels + 1, thread)
+    while task < a.panels + 1:
         if task == a.panels:
             db = floats(a.db, a.units)
             db[:] = 0
@@ -58,20 +94,19 @@ def affine_weight_gradient(args, counter, thread):
                 for u in range(a.units):
                     db[u] += dy[u]
         else:
-            table = a.last if task == a.panels - 1 else a.main
-            tile_rows(table, a.R, a.dy, 1, a.dys, a.x + feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0,
-                      a.dw + feature, a.dws, none, a.lanes, a.units, a.width)  # fmt: skip
-        task = take(counter)
+            feature, at, stride, tiles = panel(a, task)
+            tile_rows(tiles, a.R, a.dy, 1, a.dys, a.x + 4 * feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0, a.dw + at,
+                      stride, none, a.lanes, a.units, a.ahead)  # fmt: skip
+        task = take_near(counter, a.panels + 1, thread)
 
 
-@kernel(fields("dy dys w ws dx dxs one_tap zeros n units width last_width panels main last R lanes"))
+@kernel(fields("dy dys w dx dxs one_tap zeros n units table panels ahead R lanes"))
 def affine_input_gradient(args, counter, thread):
     """dx[n, f] = sum_u dy[n, u] w[u, f]; a task is a panel of features."""
     a = arguments(args)
-    task = take(counter)
+    task = take_near(counter, a.panels, thread)
     while task < a.panels:
-        feature = 4 * task * a.width
-        table = a.last if task == a.panels - 1 else a.main
-        tile_rows(table, a.R, a.dy, a.dys, 1, a.w + feature, a.ws, a.one_tap, 1, a.units, a.zeros, 0,
-                  a.dx + feature, a.dxs, -float("inf"), a.lanes, a.n, a.width)  # fmt: skip
-        task = take(counter)
+        feature, at, stride, tiles = panel(a, task)
+        tile_rows(tiles, a.R, a.dy, a.dys, 1, a.w + at, stride, a.one_tap, 1, a.units, a.zeros, 0,
+                  a.dx + 4 * feature, a.dxs, -float("inf"), a.lanes, a.n, a.ahead)  # fmt: skip
+        task = take_near(counter, a.panels, thread)

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.kernels import affine as loops
-from foveal.kernels.buffers import ALIGN, Map
+from foveal.kernels.buffers import ALIGN, Map, zeros
 from foveal.kernels.isa import ISA
 from foveal.kernels.steps import Step, one_tap, step
 from foveal.kernels.tiles import choose_inner, choose_outer, table
 
 NONE = -float("inf")
-BLOCK = 1100  # features of a forward block: the rows of a tile stay in L1, all of x in L2
+BLOCK = 1100  # features of a block: the rows of a forward tile stay in L1, all of x in L2
+PIECE = 4 * ALIGN  # features: blocks begin at multiples of it, so that few panels are narrow
 Index = NDArray[np.int64]
 
 
@@ -59,12 +60,22 @@ class Matrix:
         return self.units
 
     @functools.cached_property
+    def blocks(self) -> list[tuple[int, int]]:
+        """The blocks of features in which w is kept: the first feature of each, and how many."""
+        pieces, count = -(-self.padded // PIECE), -(-self.padded // BLOCK)
+        bounds = [*(b * pieces // count * PIECE for b in range(count)), self.padded]
+        return [(start, stop - start) for start, stop in itertools.pairwise(bounds)]
+
+    @functools.cached_property
     def weight_index(self) -> Index:
-        """For each float of the packed weight (units, pixels*C) its place in the users' (C*pixels, units), or -1."""
+        """For each float of the packed weight, (units, features) in each block, its place in the users' or -1.
+
+        The users' is (C*pixels, units), the packed features are in memory order: (pixels, C).
+        """
         order = np.arange(self.features).reshape(self.shape[0], -1).T.ravel()
         index = np.full((self.units, self.padded), -1, np.int64)
         index[:, : self.features] = order * self.units + np.arange(self.units)[:, None]
-        return index.ravel()
+        return np.concatenate([index[:, start : start + size].ravel() for start, size in self.blocks])
 
     @functools.cached_property
     def bias_index(self) -> Index:
@@ -74,47 +85,55 @@ class Matrix:
     def forward(
         self, name: str, x: Map, w: NDArray[Any], bias: NDArray[Any], y: Map, floor: float = NONE
     ) -> list[Step]:
-        """Return the steps of y = max(floor, x w^T + bias), one for each block of features."""
-        t = choose_inner(self.isa, self.units)
-        V, last = self.isa.lanes, self.units % t.C or t.C
-        blocks = -(-self.padded // BLOCK)
-        bounds = [b * (self.padded // V) // blocks * V for b in range(blocks + 1)]
-        tables = {"main": table("inner", t, t.C, None), "last": table("inner", t, last, None)}
-        return [
-            step(name, loops.affine_forward, tile=str(t), macs=x.n * self.units * (stop - start), keep=(x, w, bias, y),
-                 x=x.address + 4 * start, xs=x.image, w=w.ctypes.data + 4 * start, ws=self.padded,
-                 K=(stop - start) // V, init=bias if start == 0 else y.address, init_row=0 if start == 0 else y.image,
-                 y=y.address, ys=y.image,
-                 n=x.n, units=self.units, C=t.C, R=t.R, floor=floor if stop == self.padded else NONE, **tables)
-            for start, stop in itertools.pairwise(bounds)
+        """Return the steps of y = max(floor, x w^T + bias): the part of each block of features, and their sum."""
+        t, count = choose_inner(self.isa, self.units), len(self.blocks)
+        last = self.units % t.C or t.C
+        alone = count == 1
+        parts: Any = y.address if alone else zeros(count * x.n * y.image)
+        part = {"parts": parts, "part_size": x.n * y.image, "count": count, "ys": y.image, "n": x.n}
+        steps = [
+            step(name, loops.affine_forward, tile=str(t), macs=x.n * self.weight_size, keep=(x, w, bias, y),
+                 x=x.address, xs=x.image, w=w, blocks=np.array(self.blocks, np.int64).ravel(), lanes=self.isa.lanes,
+                 bias=bias, zeros=zeros(t.C), units=self.units, C=t.C, R=t.R, floor=floor if alone else NONE,
+                 main=table("inner", t, t.C, None), last=table("inner", t, last, None), **part)
         ]  # fmt: skip
+        if not alone:
+            steps.append(step(name, loops.affine_sum, keep=(y,), y=y.address, units=self.units, floor=floor, **part))
+        return steps
 
     def _panels(self, rows: int, known: int | None) -> tuple[str, dict[str, Any]]:
+        """Return the tile of a gradient, and its panels: the vectors of features of each block, some at a time."""
         t = choose_outer(self.isa, rows, self.padded)
-        V = self.isa.lanes
-        panels = -(-self.padded // t.width)
-        last = self.padded - (panels - 1) * t.width
         one, zero = one_tap(self.isa)
-        main = table("outer", t, t.C, known) if panels > 1 else np.zeros(1, np.int64)
+        tiles: dict[int, Index] = {}
+        rows_of_table = []
+        for start, size in self.blocks:
+            for at in range(0, size, t.width):
+                vectors = min(t.width, size - at) // self.isa.lanes
+                if vectors not in tiles:
+                    tiles[vectors] = table("outer", t, vectors, known)
+                address = tiles[vectors].ctypes.data
+                rows_of_table.append((start + at, 4 * (self.units * start + at), size, address))
         return str(t), {
-            "one_tap": one, "zeros": zero, "width": t.width, "last_width": last, "panels": panels, "R": t.R, "lanes": V,
-            "main": main, "last": table("outer", t, last // V, known),
+            "one_tap": one, "zeros": zero, "table": np.array(rows_of_table, np.int64).ravel(),
+            "panels": len(rows_of_table), "ahead": t.width, "R": t.R, "lanes": self.isa.lanes,
+            "keep": tuple(tiles.values()),
         }  # fmt: skip
 
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
         """Return the step of dw (packed as w) and db."""
         tile, panels = self._panels(self.units, self.units)
+        keep = (x, dy, *panels.pop("keep"))
         return [
-            step(name, loops.affine_weight_gradient, tile=tile, macs=x.n * self.weight_size, keep=(x, dy, dw, db),
-                 dy=dy.address, dys=dy.image, x=x.address, xs=x.image, dw=dw, dws=self.padded, db=db, n=x.n,
-                 units=self.units, **panels)
+            step(name, loops.affine_weight_gradient, tile=tile, macs=x.n * self.weight_size, keep=keep, dy=dy.address,
+                 dys=dy.image, x=x.address, xs=x.image, dw=dw, db=db, n=x.n, units=self.units, **panels)
         ]  # fmt: skip
 
     def input_gradient(self, name: str, dy: Map, w: NDArray[Any], dx: Map) -> list[Step]:
         """Return the step of dx."""
         tile, panels = self._panels(dy.n, None)
+        keep = (dy, dx, *panels.pop("keep"))
         return [
-            step(name, loops.affine_input_gradient, tile=tile, macs=dy.n * self.weight_size, keep=(dy, w, dx),
-                 dy=dy.address, dys=dy.image, w=w, ws=self.padded, dx=dx.address, dxs=dx.image, n=dy.n,
-                 units=self.units, **panels)
+            step(name, loops.affine_input_gradient, tile=tile, macs=dy.n * self.weight_size, keep=keep,
+                 dy=dy.address, dys=dy.image, w=w, dx=dx.address, dxs=dx.image, n=dy.n, units=self.units, **panels)
         ]  # fmt: skip

@@ -49,7 +49,8 @@ def run_program(steps, length, counters, board, threads):
     mode = flush_denormals()
     for s in range(length):
         pair, counter = steps + 16 * s, counters + 64 * s
-        exchange(counter, 0)
+        for word in range(3):  # tasks taken: in all, from the front, from the back
+            exchange(counter + 8 * word, 0)
         kernel, block = load_acquire(pair), load_acquire(pair + 8)
         if threads == 1:
             call_kernel(kernel, block, counter, 0)
