@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from foveal.data import load, mnist, read_idx, split
+from foveal.cli._common import Data
+from foveal.data import DATASETS, load, mnist, read_idx, split
 from foveal.errors import DataError, FormatError
 
 SIZES = {"train-images": (6, 28, 28), "train-labels": (6,), "t10k-images": (4, 28, 28), "t10k-labels": (4,)}
@@ -201,3 +203,11 @@ def test_split_is_stratified_and_seeded():
     again, other = split(t, 0.25, seed=3)[1], split(t, 0.25, seed=4)[1]
     np.testing.assert_array_equal(test, again)
     assert set(test.tolist()) != set(other.tolist())
+
+
+def test_every_name_is_in_the_documentation_and_the_help():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for name in DATASETS:
+        assert f"| `{name}` |" in page
+        assert name in get_args(Data)[1].help.split(", ")
+        assert f'"{name}"' in load.__doc__

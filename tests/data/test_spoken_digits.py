@@ -8,10 +8,11 @@ import wave
 import numpy as np
 import pytest
 
-from foveal.data import load, spoken_digits
-from foveal.data.spoken_digits import ARCHIVE, fit_length, load_spoken_digits, parse_wav, vary
+from foveal.data import load
+from foveal.data.spoken_digits import SOURCE, fit_length, load_spoken_digits, parse_wav, vary
 from foveal.errors import DataError, FormatError, FovealError, ParameterError, StorageError
 
+ARCHIVE = SOURCE.archive
 RNG = np.random.default_rng(5)
 
 
@@ -271,7 +272,7 @@ def test_a_file_that_cannot_be_read(own, monkeypatch):
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(spoken_digits.tarfile, "open", denied)
+    monkeypatch.setattr(tarfile, "open", denied)
     refused(StorageError, f"{ARCHIVE}: expected to read it, got 'Permission denied'")
     put(own / "recordings", takes())
     (own / ARCHIVE).unlink()

@@ -4,11 +4,11 @@ import os
 
 import numpy as np
 import pytest
-from tests.support.oracles import require
 
 from foveal.data import load, voxels
 from foveal.data.voxels import SIDE, extrude, load_voxel_mnist, turns
 from foveal.errors import DataError, ParameterError
+from tests.support.oracles import require
 
 
 class Fixed:

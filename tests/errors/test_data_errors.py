@@ -21,6 +21,7 @@ from foveal.errors import (
     StorageError,
 )
 from foveal.training import Checkpoint, History, fit, optimizers, schedules
+from tests.support.archives import few_cifar, few_photographs, pack, picture, put
 
 MNIST = (1, 28, 28)
 GREY = np.zeros((4, 1, 28, 28), np.float32)
@@ -337,3 +338,119 @@ def test_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     refuses(lambda: saved(path, seed=2), StorageError, "disk is full")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """$FOVEAL_DATA and a cache, both empty, and small collections: CIFAR-10 of 3 + 2 a class, 5 photographs."""
+    monkeypatch.setattr("foveal.data.cifar10.COUNTS", {"train": 3, "test": 2})
+    monkeypatch.setattr("foveal.data.imagenet_samples.PHOTOGRAPHS", 5)
+    monkeypatch.setenv("FOVEAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FOVEAL_DATA", str(tmp_path / "own"))
+    (tmp_path / "own").mkdir()
+    return tmp_path / "own"
+
+
+CIFAR, PHOTOGRAPHS = few_cifar(), few_photographs()
+CAT, THING = "train/cat/0001.jpg", "n00000003_thing_6/n00000003.jpg"
+COLLECTIONS = {"cifar10": ("cifar10-jpeg.tar.xz", CIFAR), "imagenet-samples": ("imagenet-samples-256.tar", PHOTOGRAPHS)}
+CONTENTS = {  # data set, files that differ (None: missing), class, message
+    "truncated picture": ("cifar10", {CAT: CIFAR[CAT][:-300]}, FormatError, f"{CAT}: expected a complete image, got"),
+    "no picture": ("cifar10", {CAT: b"GIF, but no picture"}, FormatError, f"{CAT}: .*got no image"),
+    "empty picture": ("cifar10", {CAT: b""}, FormatError, f"{CAT}: .*got no image"),
+    "large file": ("cifar10", {CAT: bytes(2**16 + 1)}, FormatError, f"{CAT}: .*at most 65,536 bytes, got more"),
+    "picture size": ("cifar10", {CAT: picture(32, 31)}, FormatError, f"{CAT}: expected a picture of 32x32.*got 32x31"),
+    "picture missing": ("cifar10", {CAT: None}, DataError, "expected 3 pictures train/cat/NNNN.jpg, got 2.*get it"),
+    "picture too many": ("cifar10", {"test/dog/0002.jpg": CIFAR[CAT]}, DataError, "2 pictures test/dog/NN.*, got 3"),
+    "class missing": ("cifar10", {f"test/truck/000{i}.jpg": None for i in (0, 1)}, DataError, "test/truck.*got 0"),
+    "truncated photograph": ("imagenet-samples", {THING: PHOTOGRAPHS[THING][:999]}, FormatError, f"{THING}: exp"),
+    "photograph size": ("imagenet-samples", {THING: picture(256, 250)}, FormatError, "short side has 256.*got 256x250"),
+    "photograph missing": ("imagenet-samples", {THING: None}, DataError, "expected 5 photographs.*got 4 of 4. It is"),
+    "same class": ("imagenet-samples", {"b/" + THING: PHOTOGRAPHS[THING], "n00000004_thing_5/n00000004.jpg": None},
+                   DataError, "got 5 of 4"),
+    "large photograph": ("imagenet-samples", {THING: bytes(2**20 + 1)}, FormatError, "at most 1,048,576 bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("case", CONTENTS)
+def test_bad_contents_of_collections(own, case, packed):
+    name, changes, kind, message = CONTENTS[case]
+    archive, files = COLLECTIONS[name]
+    files = {path: content for path, content in (files | changes).items() if content is not None}
+    if packed:
+        pack(own / archive, files, f"{name}/")
+    elif case == "same class":
+        return  # two files of one name need an archive
+    else:
+        put(own / name, files)
+    refuses(lambda: data.load(name), kind, message)
+    assert not (own.parent / "cache").exists(), "nothing damaged is kept"
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_collections_that_are_nowhere(own, name):
+    archive = COLLECTIONS[name][0]
+    where = f"{own} and {own.parent / 'cache' / 'data'}"
+    refuses(
+        lambda: data.load(name),
+        DataError,
+        f"{name}: expected {archive} or the folder .*/, got none in {where}.*FOVEAL_DATA",
+    )
+    (own / name).mkdir()
+    refuses(lambda: data.load(name), DataError, "got none in")
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+@pytest.mark.parametrize("fault", ["truncated", "half", "text", "empty"])
+def test_damaged_archives(own, name, fault):
+    archive, files = COLLECTIONS[name]
+    whole = pack(own / archive, files).read_bytes()
+    content = {"truncated": whole[:-12_000], "half": whole[: len(whole) // 2], "text": b"<html>", "empty": b""}[fault]
+    (own / archive).write_bytes(content)
+    refuses(lambda: data.load(name), FormatError, rf"{archive}: expected a complete .*\.tar.* archive.*damaged: get it")
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_collections_that_cannot_be_read(own, monkeypatch, name):
+    archive, files = COLLECTIONS[name]
+    pack(own / archive, files)
+    put(own.parent / "cache" / "data" / name, files)
+
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", denied)
+    monkeypatch.setattr("tarfile.open", denied)
+    refuses(lambda: data.load(name), StorageError, f"{archive}: expected to read it, got 'Permission denied'")
+    (own / archive).unlink()
+    refuses(lambda: data.load(name), StorageError, r"\.jpg: expected to read it, got 'Permission denied'")
+
+
+PHOTOGRAPH_OPTIONS = {
+    "too large": ({"size": 257}, "size: expected at most 256, the short side, got 257x257. Nothing is scaled"),
+    "too wide": ({"size": (9, 300)}, "size: .*got 9x300"),
+    "no size": ({"size": 0}, "size: .*got 0"),
+    "three sizes": ({"size": (1, 2, 3)}, "size: expected one number or"),
+    "too many": ({"count": 301}, "count: expected at most 300 photographs, got 301"),
+    "none": ({"count": 0}, "count: .*got 0"),
+}
+
+
+@pytest.mark.parametrize("case", PHOTOGRAPH_OPTIONS)
+def test_options_of_photographs(case, monkeypatch):
+    """Refused before anything is looked for."""
+    monkeypatch.setattr("foveal.data.archive.search_roots", lambda: pytest.fail("looked for data"))
+    options, message = PHOTOGRAPH_OPTIONS[case]
+    refuses(lambda: data.load("imagenet-samples", **options), ParameterError, message)
+
+
+def test_options_that_a_data_set_does_not_take(photos):
+    refuses(
+        lambda: data.load("cifar10", size=16), ParameterError, "size: .*folders of images, imagenet.*16 with 'cifar10'"
+    )
+    refuses(
+        lambda: data.load("cifar10", count=16), ParameterError, "count: expected none: it is for imagenet-samples, got"
+    )
+    refuses(lambda: data.load("imagenet-samples-64", count=3), ParameterError, "count: ")
+    refuses(lambda: data.load(photos, count=16), ParameterError, "count: .*got 16 with a folder")

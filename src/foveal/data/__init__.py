@@ -1,4 +1,7 @@
-"""Data sets and readers: MNIST (IDX files), the 5,000 bundled digits, spoken digits, volumes, folders of images."""
+"""Data sets and readers: digits (MNIST), CIFAR-10, photographs, spoken digits, volumes, folders of images.
+
+`load` takes a data set's name, or a folder; the names are in `DATASETS`.
+"""
 
 from foveal.data.dataset import Dataset, split
 from foveal.data.folder import load_folder

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal._checks import check_count
 from foveal._files import storage_error
 from foveal.data.dataset import Dataset, Labelled, split
-from foveal.data.image import Pixels, read_image, resize
-from foveal.errors import DataError, ParameterError, ShapeError, explain
+from foveal.data.image import Pixels, check_size, read_image, resize, to_rgb
+from foveal.errors import DataError, ShapeError, explain
 
 _CLUTTER = {"thumbs.db", "desktop.ini"}  # what file managers leave behind; hidden files are skipped as well
 
@@ -59,7 +58,7 @@ def load_folder(
     ParameterError
         If `size` or `test_fraction` make no sense.
     """
-    root, wanted = Path(path), _check_size(size)
+    root, wanted = Path(path), None if size is None else check_size(size)
     folders = {part: root / part for part in ("train", "test") if (root / part).is_dir()}
     if len(folders) < 2:
         # A lone train/ with classes inside is a data set without its test part.
@@ -76,15 +75,6 @@ def load_folder(
     x, t = _read(train_files + test_files, wanted)
     n = len(train_files)
     return Dataset((x[:n], t[:n]), (x[n:], t[n:]), classes, root.name)
-
-
-def _check_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
-    if len(pair) != 2:
-        raise ParameterError(explain("size", expected="one number or (height, width)", got=str(size)))
-    return check_count(pair[0], "size"), check_count(pair[1], "size")
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -134,5 +124,4 @@ def _size(image: Pixels) -> str:
 def _stack(images: list[Pixels]) -> NDArray[np.uint8]:
     if all(image.ndim == 2 for image in images):
         return np.stack(images)[:, None]
-    rgb = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
-    return np.ascontiguousarray(np.stack(rgb).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(np.stack([to_rgb(image) for image in images]).transpose(0, 3, 1, 2))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal._files import storage_error
-from foveal.errors import FormatError, explain
+from foveal._checks import check_count
+from foveal._pictures import decode_upright, read_upright, reduce_to_8_bits
+from foveal.errors import ParameterError, explain
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,42 +50,25 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     >>> read_image(path).shape
     (2, 4, 3)
     """
-    from PIL import Image  # not with the module: `import foveal` brings this one
-
-    try:
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = _open(file, path)
-    except OSError as error:
-        if isinstance(error, FormatError):
-            raise
-        raise storage_error(path, "read", error) from error
-    return _pixels(picture, path)
+    return _pixels(read_upright(path)[0])
 
 
-def _open(file: Any, path: str | os.PathLike[str]) -> Image.Image:
-    from PIL import Image, ImageOps
+def parse_image(data: bytes, where: str) -> Pixels:
+    """Read a picture that is in memory as `read_image` reads a file; `where` is how a message names it.
 
-    try:
-        picture = Image.open(file)
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error...
-        is_image = "cannot identify" not in str(error)
-        got = repr(str(error)) if is_image else "no image"
-        fix = "It is truncated or damaged: replace it." if is_image else "Remove it, or replace it by an image."
-        raise FormatError(explain(str(path), expected="a complete image", got=got, fix=fix)) from error
+    Raises
+    ------
+    FormatError
+        If it is truncated or no image.
+    """
+    return _pixels(decode_upright(io.BytesIO(data), where)[0])
 
 
-def _pixels(picture: Image.Image, path: str | os.PathLike[str]) -> Pixels:
+def _pixels(picture: Image.Image) -> Pixels:
     from PIL import Image
 
-    if picture.mode == "F":
-        fix = "Save it as an 8-bit PNG: a floating point image does not say what is white."
-        raise FormatError(explain(str(path), expected="an image of 8 or 16 bits", got="floating point pixels", fix=fix))
     if picture.mode.startswith("I"):
-        reduced: Pixels = (np.clip(np.asarray(picture), 0, 65535) // 257).astype(np.uint8)
-        return reduced
+        return reduce_to_8_bits(picture)
     grey = picture.mode in ("1", "L", "LA", "La")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
@@ -93,6 +77,17 @@ def _pixels(picture: Image.Image, path: str | os.PathLike[str]) -> Pixels:
     if picture.mode == "P" and (rgb == rgb[..., :1]).all():
         return rgb[..., 0].copy()  # a palette of greys is how many programs save a grey picture
     return rgb
+
+
+def to_rgb(pixels: Pixels) -> Pixels:
+    """A grey picture as red, green and blue; colour is returned as it is.
+
+    Examples
+    --------
+    >>> to_rgb(np.full((1, 1), 9, np.uint8))
+    array([[[9, 9, 9]]], dtype=uint8)
+    """
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
 
 
 def to_grey(pixels: Pixels) -> Pixels:
@@ -123,3 +118,35 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def crop(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Cut the middle out of a picture that is at least as large.
+
+    Examples
+    --------
+    >>> crop(np.arange(20, dtype=np.uint8).reshape(4, 5), 2, 3)
+    array([[ 6,  7,  8],
+           [11, 12, 13]], dtype=uint8)
+    """
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]
+
+
+def check_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Read one number or (height, width).
+
+    Raises
+    ------
+    ParameterError
+        If it is neither.
+
+    Examples
+    --------
+    >>> check_size(32), check_size((32, 48))
+    ((32, 32), (32, 48))
+    """
+    pair = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(pair) != 2:
+        raise ParameterError(explain("size", expected="one number or (height, width)", got=str(size)))
+    return check_count(pair[0], "size"), check_count(pair[1], "size")

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import io
-import lzma
-import os
-import re
-import tarfile
 import wave
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveal._checks import check_count
-from foveal._files import cache_folder, storage_error
+from foveal.data.archive import Source
 from foveal.data.dataset import Dataset
 from foveal.data.digits import DIGITS
 from foveal.errors import DataError, FormatError, explain
@@ -24,10 +19,23 @@ from foveal.errors import DataError, FormatError, explain
 RATE = 8000  # samples per second
 LENGTH = 4096  # samples of an example: 0.512 s; two of three recordings are shorter
 TESTED = 5  # takes 0 to 4 of each digit and speaker are the test split
-ARCHIVE = "free-spoken-digits.tar.xz"
-FOLDERS = ("free-spoken-digits", "free-spoken-digit-dataset", ".")  # that hold recordings, or recordings/ with them
-_NAME = re.compile(r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav")
-_LARGEST = 2**20  # bytes of a recording; the longest has 40,000
+SOURCE = Source(
+    title="spoken-digits",
+    archive="free-spoken-digits.tar.xz",
+    folders=(
+        "recordings",
+        ".",
+        "free-spoken-digits/recordings",
+        "free-spoken-digits",
+        "free-spoken-digit-dataset/recordings",
+        "free-spoken-digit-dataset",
+    ),
+    glob="*.wav",
+    name=r"([0-9])_([A-Za-z]+)_([0-9]+)\.wav",  # digit, speaker, number
+    largest=2**20,  # the longest has 40,000 bytes
+    fix="Get the Free Spoken Digit Dataset (github.com/Jakobovski/free-spoken-digit-dataset), and set FOVEAL_DATA to "
+    "the folder in which its recordings/ lies.",
+)
 
 Sound = NDArray[np.float32]
 
@@ -80,7 +88,7 @@ def load_spoken_digits(*, copies: int = 3, length: int = LENGTH, seed: int = 0) 
     """
     check_count(copies, "copies", minimum=0)
     check_count(length, "length")
-    takes = sorted(read_takes(), key=lambda take: take[:3])
+    takes = sorted(_takes(), key=lambda take: take[:3])
     train = [take for take in takes if take.number >= TESTED]
     test = [take for take in takes if take.number < TESTED]
     for part, chosen in (("training", train), ("test", test)):
@@ -143,74 +151,9 @@ def vary(sound: Sound, length: int, rng: np.random.Generator) -> Sound:
     return np.clip(shifted * np.float32(rng.uniform(0.5, 1)) + noise, -1, 1)
 
 
-def search_roots() -> list[Path]:
-    """The folders in which the archive or the recordings may lie, first one first."""
-    chosen = os.environ.get("FOVEAL_DATA")
-    own = [Path(chosen).expanduser()] if chosen else []
-    return [*own, cache_folder("data")]
-
-
-def read_takes() -> Iterator[Take]:
-    """Read all recordings, from the first place that has some."""
-    for root in search_roots():
-        if (root / ARCHIVE).is_file():
-            return _from_archive(root / ARCHIVE)
-        for folder in (root / name / below for name in FOLDERS for below in ("recordings", "")):
-            files = sorted(path for path in folder.glob("*.wav") if _NAME.fullmatch(path.name))
-            if files:
-                return _from_folder(files)
-    got = "none in " + " and ".join(str(root) for root in search_roots())
-    fix = (
-        "Get the Free Spoken Digit Dataset (github.com/Jakobovski/free-spoken-digit-dataset), and set FOVEAL_DATA to "
-        "the folder in which its recordings/ lies."
-    )
-    raise DataError(explain("spoken-digits", expected=f"{ARCHIVE} or the folder recordings/", got=got, fix=fix))
-
-
-def _from_archive(path: Path) -> Iterator[Take]:
-    """Unpack nothing to the disk: a member is a name, looked at by its last part only, and bytes."""
-    try:
-        with tarfile.open(path, "r:xz") as archive:
-            for member in archive:
-                name = Path(member.name).name
-                if not (member.isfile() and _NAME.fullmatch(name)):
-                    continue
-                where = f"{path}, {member.name}"
-                file = archive.extractfile(member)
-                if file is not None:
-                    yield _take(name, _checked(file.read(_LARGEST + 1), where), where)
-    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        fix = "It is truncated or damaged: get it again."
-        raise FormatError(
-            explain(str(path), expected="a complete .tar.xz archive", got=repr(str(error)), fix=fix)
-        ) from error
-    except OSError as error:
-        if isinstance(error, FormatError):
-            raise
-        raise storage_error(path, "read", error) from error
-
-
-def _from_folder(files: list[Path]) -> Iterator[Take]:
-    for path in files:
-        try:
-            with open(path, "rb") as file:
-                data = file.read(_LARGEST + 1)
-        except OSError as error:
-            raise storage_error(path, "read", error) from error
-        yield _take(path.name, _checked(data, str(path)), str(path))
-
-
-def _checked(data: bytes, where: str) -> bytes:
-    if len(data) > _LARGEST:
-        raise FormatError(explain(where, expected=f"a recording of at most {_LARGEST:,} bytes", got="more"))
-    return data
-
-
-def _take(name: str, data: bytes, where: str) -> Take:
-    matched = _NAME.fullmatch(name)
-    assert matched is not None
-    digit, speaker, number = matched.groups()
-    return Take(int(digit), speaker, int(number), parse_wav(data, where))
+def _takes() -> Iterator[Take]:
+    for (digit, speaker, number), data, where in SOURCE.read(SOURCE.find()):
+        yield Take(int(digit), speaker, int(number), parse_wav(data, where))
 
 
 def parse_wav(data: bytes, where: str) -> Sound:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal._files import atomic_write, storage_error
+from foveal._pictures import read_upright, reduce_to_8_bits
 from foveal.errors import FormatError, explain
 
 if TYPE_CHECKING:
@@ -76,46 +76,19 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     >>> picture.kind, picture.notes
     ('4x2 RGB', ['palette converted to RGB'])
     """
-    try:
-        with open(path, "rb") as file:
-            return _convert(path, *_open(path, file))
-    except OSError as error:
-        if isinstance(error, FormatError):
-            raise
-        raise storage_error(path, "read", error) from error
+    picture, frames = read_upright(path)
+    return _convert(picture, [f"first of {frames} frames"] if frames > 1 else [])
 
 
-def _open(path: str | os.PathLike[str], file: Any) -> tuple[Image.Image, list[str]]:
-    from PIL import Image, ImageOps
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(file)
-            picture.load()
-            frames = getattr(picture, "n_frames", 1)
-            upright = ImageOps.exif_transpose(picture)
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error...
-        is_image = "cannot identify" not in str(error)
-        got = repr(str(error)) if is_image else "no image"
-        fix = "It is truncated or damaged: replace it." if is_image else "Remove it, or replace it by an image."
-        raise FormatError(explain(str(path), expected="a complete image", got=got, fix=fix)) from error
-    return upright, [f"first of {frames} frames"] if frames > 1 else []
-
-
-def _convert(path: str | os.PathLike[str], picture: Image.Image, notes: list[str]) -> Picture:
+def _convert(picture: Image.Image, notes: list[str]) -> Picture:
     mode, info = picture.mode, picture.info
     extras: dict[str, Any] = {}
     if info.get("dpi"):
         extras["dpi"] = info["dpi"]
     if len(picture.getexif()):
         extras["exif"] = picture.getexif().tobytes()
-    if mode == "F":
-        fix = "Save it as an 8-bit PNG: a floating point image does not say what is white."
-        raise FormatError(explain(str(path), expected="an image of 8 or 16 bits", got="floating point pixels", fix=fix))
     if mode.startswith("I"):
-        pixels = (np.clip(np.asarray(picture), 0, 65535) // 257).astype(np.uint8)
-        return Picture(pixels, [*notes, "16 bits reduced to 8"], extras)
+        return Picture(reduce_to_8_bits(picture), [*notes, "16 bits reduced to 8"], extras)
     if mode in _PLAIN and not ("transparency" in info and mode in ("L", "RGB")):
         if info.get("icc_profile"):
             extras["icc_profile"] = info["icc_profile"]
