@@ -111,7 +111,7 @@ class Matrix:
             for at in range(0, size, t.width):
                 vectors = min(t.width, size - at) // self.isa.lanes
                 if vectors not in tiles:
-                    tiles[vectors] = table("outer", t, vectors, known)
+                    tiles[vectors] = table("outer_w", t, vectors, known)
                 address = tiles[vectors].ctypes.data
                 rows_of_table.append((start + at, 4 * (self.units * start + at), size, address))
         return str(t), {

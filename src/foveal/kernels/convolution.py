@@ -136,7 +136,7 @@ def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, rows, columns, co
     to = dw + offset - a.w + 4 * t * a.K * width
     x, dy = x + 4 * skipped * a.x_row, dy + 4 * skipped * dy_row
     tile_rows(table, a.R, x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows,
-              columns, to, width, to, width, -float("inf"), tail, a.K)  # fmt: skip
+              columns, to, width, to, width, -float("inf"), tail, a.K, a.R)  # fmt: skip
 
 
 _GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live"

@@ -14,7 +14,6 @@ from foveal.kernels.isa import ISA
 from foveal.kernels.tile import GROUP, I32, I64, Emitter
 
 LARGE = 1 << 25  # bytes of a map that no cache holds until it is read again
-SECOND_LEVEL = I32(2)
 
 
 def large(*maps: Map) -> bool:
@@ -33,7 +32,7 @@ def streams(y: Map, isa: ISA) -> bool:
 def fetch(e: Emitter, places: Sequence[Any], ahead: Any) -> None:
     """Fetch what stands `ahead` floats behind each of `places` into the second-level cache."""
     for place in places:
-        e.b.call(e._prefetch, [e.at(place, ahead), I32(0), SECOND_LEVEL, I32(1)])
+        e.prefetch(e.at(place, ahead), level=2)
 
 
 def store_channels(e: Emitter, pixels: Sequence[tuple[Sequence[Any], Any]], live: Any, stream: bool = False) -> None:

@@ -61,10 +61,11 @@ class Panels:
         width = self.tile.width
         return np.concatenate([full[:, p * width : (p + 1) * width].ravel() for p in range(self.count)])
 
-    def arguments(self, order: Index | None = None) -> dict[str, Any]:
+    def arguments(self, order: Index | None = None, kind: str = "outer") -> dict[str, Any]:
         """Return the fields of `convolution.PANELS` but `w`.
 
         order : the taps of the table, by number; all of them once if it is None
+        kind : of the tiles, see `tiles.address`
         """
         t, rows = self.tile, self.rows
         numbers = np.arange(len(self.taps)) if order is None else order
@@ -73,8 +74,8 @@ class Panels:
             return np.stack([np.array(self.taps, np.int64)[numbers], numbers * self.run * width], 1).ravel()
 
         return {
-            "main": table("outer", t, t.C, rows) if self.count > 1 else np.zeros(1, np.int64),
-            "last": table("outer", t, self.last_width // t.isa.lanes, rows),
+            "main": table(kind, t, t.C, rows) if self.count > 1 else np.zeros(1, np.int64),
+            "last": table(kind, t, self.last_width // t.isa.lanes, rows),
             "taps": taps(t.width), "last_taps": taps(self.last_width), "R": t.R, "T": len(self.taps), "K": self.run,
             "width": t.width, "last_width": self.last_width, "panels": self.count, "channels": self.columns,
             "lanes": t.isa.lanes,

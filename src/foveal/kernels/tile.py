@@ -105,8 +105,9 @@ class Emitter:
     def store(self, value: Any, pointer: Any, mask: Any) -> None:
         self.b.call(self._masked_store, [value, pointer, I32(4), mask])
 
-    def prefetch(self, pointer: Any) -> None:
-        self.b.call(self._prefetch, [pointer, I32(0), I32(3), I32(1)])
+    def prefetch(self, pointer: Any, level: int = 1) -> None:
+        """Fetch what is at an address into the cache of this level, to be read soon."""
+        self.b.call(self._prefetch, [pointer, I32(0), I32(4 - level), I32(1)])
 
     def splat(self, scalar: Any, kind: Any = F32) -> Any:
         undefined = ir.Constant(ir.VectorType(kind, self.V), ir.Undefined)
@@ -163,14 +164,21 @@ class Emitter:
         return str(self.module)
 
 
-def outer(isa: ISA, R: int, C: int) -> str:
+def outer_name(isa: ISA, R: int, C: int, fetch: str = "") -> str:
+    """Return the name of the broadcast tile that `outer` makes."""
+    return f"sgemm_outer{fetch and '_' + fetch}_{isa.name}_{R}x{C * isa.lanes}"
+
+
+def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
     """Return the IR of the broadcast tile: R rows by C vectors, repeated M times downwards, and that N times.
+
+    fetch : "x" or "w" if what stands `ahead` floats behind it is fetched into the first-level cache as well
 
     Between the N lines x and y advance by xn and yn floats, and init starts again: lines are the rows of a map.
 
     `tail` says how many lanes of the last vector are stored (lanes for all): the others may hold anything.
     """
-    e = Emitter(isa, f"sgemm_outer_{isa.name}_{R}x{C * isa.lanes}", OUTER)
+    e = Emitter(isa, outer_name(isa, R, C, fetch), OUTER)
     a, b, V = e.args, e.b, isa.lanes
     floor = e.splat(a["floor"])
     unbounded = b.fcmp_ordered("==", a["floor"], ir.Constant(F32, float("-inf")))
@@ -189,7 +197,8 @@ def outer(isa: ISA, R: int, C: int) -> str:
             def step(_: Any, state: list[Any]) -> list[Any]:
                 wp, xps, acc = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
                 ws = [e.load(e.at(wp, I64(c * V))) for c in range(C)]
-                e.prefetch(e.at(wp, a["ahead"]))
+                if fetch:
+                    e.prefetch(e.at({"x": xps[0], "w": wp}[fetch], a["ahead"]))
                 rows = e.rows(xps, strides)
                 new = []
                 for r in range(R):

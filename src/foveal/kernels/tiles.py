@@ -40,9 +40,13 @@ class Tile:
 
 @functools.cache
 def address(kind: str, isa: ISA, R: int, C: int) -> int:
-    """Return the address of a tile, assembled at its first use. `kind` is "outer" or "inner"."""
-    if kind == "outer":
-        return assemble(f"sgemm_outer_{isa.name}_{R}x{C * isa.lanes}", tile.outer(isa, R, C), isa)
+    """Return the address of a tile, assembled at its first use.
+
+    kind : "inner", or "outer", perhaps with "_x" or "_w", what it fetches ahead
+    """
+    if kind != "inner":
+        fetch = kind.removeprefix("outer").removeprefix("_")
+        return assemble(tile.outer_name(isa, R, C, fetch), tile.outer(isa, R, C, fetch), isa)
     return assemble(f"sgemm_inner_{isa.name}_{R}x{C}", tile.inner(isa, R, C), isa)
 
 
