@@ -16,7 +16,7 @@ STRATA = [
     {"accounting"},
     {"engine"},
     {"network"},
-    {"models", "training", "data", "show", "images", "interop", "bench", "cli", "__main__"},
+    {"models", "training", "data", "show", "images", "interop", "bench", "study", "cli", "__main__"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(STRATA) for room in rooms}
 ROOF = len(STRATA)  # foveal/__init__.py, the public door, sees everything

@@ -1,10 +1,14 @@
 """Foveal: convolutional networks in sharp focus, as readable as the formula, as fast as the hardware.
 
 Arrays in, arrays out. Functions (`correlate`, `max_pool`...), layers (`foveal.layers`), networks (`Network`,
-`foveal.models`), training (`fit`, `foveal.optimizers`), data (`foveal.data`) and pictures (`foveal.show`).
+`foveal.models`), what they cost (`foveal.accounting`), training (`fit`, `foveal.optimizers`), data (`foveal.data`),
+image kernels (`foveal.images`) and pictures (`foveal.show`).
 """
 
-from foveal import data, images, layers, models, show
+import importlib as _importlib
+import typing as _typing
+
+from foveal import layers, models
 from foveal._version import __version__
 from foveal.errors import (
     DataError,
@@ -70,7 +74,24 @@ from foveal.ops import (
     tanh_grad,
 )
 from foveal.ops.method import choose_method
-from foveal.training import History, fit, optimizers, schedules
+
+if _typing.TYPE_CHECKING:
+    from foveal import accounting, data, images, show
+    from foveal.training import History, optimizers, schedules
+    from foveal.training.fit import fit
+else:
+
+    def __getattr__(name):
+        """Import a room when it, or a name of it, is first asked for; `import foveal` is done without these."""
+        if name in ("accounting", "data", "images", "show", "training"):
+            return _importlib.import_module(f"foveal.{name}")
+        if name in ("History", "fit", "optimizers", "schedules"):
+            return getattr(_importlib.import_module("foveal.training"), name)
+        raise AttributeError(f"module 'foveal' has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "DTypeError",
@@ -85,6 +106,7 @@ __all__ = [
     "ShapeError",
     "StorageError",
     "__version__",
+    "accounting",
     "affine",
     "affine_grad",
     "avg_pool",

@@ -126,24 +126,10 @@ class Network:
         return sum(math.prod(shape) for shape in self.parameters.values())
 
     def summary(self) -> str:
-        """Return a table of the layers: output shape, parameters and multiply-adds of one image."""
-        rows = [("layer", "output shape", "parameters", "MACs")]
-        owners = {node.name for node in self.graph.owners()}
-        totals = [0, 0]
-        for node in self.graph.nodes:
-            given = self.graph.input_shapes(node.name)[0]
-            shapes = node.layer.parameter_shapes(given) if node.name in owners else {}
-            count, macs = sum(math.prod(s) for s in shapes.values()), node.layer.macs(given)
-            totals = [totals[0] + count, totals[1] + macs]
-            rows.append((f"{node.name}  {node.layer!r}", "x".join(map(str, node.shape)), f"{count:,}", f"{macs:,}"))
-        rows.append(("sum", "", f"{totals[0]:,}", f"{totals[1]:,}"))
-        widths = [max(len(r[i]) for r in rows) for i in range(4)]
-        lines = [
-            "  ".join([r[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(r[1:], widths[1:], strict=True))])
-            for r in rows
-        ]
-        rule = "-" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        """Return the table of `accounting.account`: a row for every node, each number with its formula."""
+        from foveal.accounting import account
+
+        return account(self).to_text()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.input_shape} -> {self.output_size}, {self.parameter_count:,} parameters)"

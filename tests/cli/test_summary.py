@@ -1,6 +1,10 @@
 """foveal summary, audit and show coverage, run in this process through `main`."""
 
+import doctest
 import json
+import re
+import sys
+from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
@@ -9,6 +13,7 @@ import foveal as fv
 from foveal.cli import main
 from foveal.layers import Affine, Convolution, ReLU
 
+PAGE = (Path(__file__).parents[2] / "docs" / "accounting.md").read_text(encoding="utf-8")
 NETS = """
 from foveal import Network
 from foveal.layers import Affine, ReLU
@@ -80,6 +85,13 @@ def test_a_function_of_a_module_here(foveal, tmp_path, function, monkeypatch):
         assert [line.split(",")[0] for line in out.splitlines()] == ["node", "affine1", "relu1", "affine2"]
 
 
+def test_a_module_without_a_function(foveal, tmp_path):
+    (tmp_path / "nets.py").write_text(NETS)
+    code, out, err = foveal("summary", tmp_path / "nets.py")
+    assert (code, out) == (2, "")
+    assert "nets.py:FUNCTION" in err
+
+
 FORMATS = {"json": "{", "csv": "node,", "markdown": "**", "latex": "% ", "html": "<table>"}
 
 
@@ -148,7 +160,7 @@ def test_coverage_of_a_window(foveal, tmp_path):
     assert data["reads"][2][:3] == [2, 2, 4]
     assert imread(tmp_path / "new" / "a.png").ndim == 3
     code, out, _ = foveal("show", "coverage", *arguments)
-    assert "12x12 cells, read 0 to 4 times, 23 never" in out
+    assert "12x12 cells, read 0 to 4 times, 23 never; result written 9 to 9 times" in out
 
 
 def test_coverage_of_dilated_windows_at_a_place(foveal):
@@ -172,3 +184,21 @@ def test_help_has_examples(foveal, command):
     code, out, _ = foveal(*command, "--help")
     assert code == 0
     assert out.count("  foveal " + " ".join(command)) >= 2
+
+
+def test_what_the_page_shows_is_what_is_printed(foveal, tmp_path, monkeypatch):
+    """Every command in docs/accounting.md runs, and prints the block behind it, if there is one."""
+    files = dict(re.findall(r"file\s+`(\w+)\.py`:\n\n```python\n(.*?)^```", PAGE, re.M | re.S))
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    shown = re.findall(r"^```\n(foveal [^\n]*)\n```\n(?:\n```\n(?!foveal )(.*?)^```)?", PAGE, re.M | re.S)
+    assert len(shown) >= 9
+    assert sum(bool(text) for _, text in shown) >= 6
+    for line, wanted in shown:
+        code, out, err = foveal(*line.split()[1:])
+        assert (code, err) == (0, ""), line
+        same = doctest.OutputChecker().check_output(wanted, out, doctest.ELLIPSIS)
+        assert same or not wanted, f"{line}\n{out}"
+    for name in files:
+        del sys.modules[name]

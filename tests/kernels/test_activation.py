@@ -8,8 +8,7 @@ from foveal.kernels import activation
 from foveal.kernels.buffers import Border
 from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import program
-from tests.kernels.test_convolution_steps import assert_untouched
-from tests.support.maps import BORDERS, filled, ulps, unwritten
+from tests.support.maps import BORDERS, assert_untouched, filled, ulps, unwritten
 from tests.support.oracles import assert_close_to_reference
 
 NAMES = {"relu": {}, "leaky_relu": {"slope": 0.125}, "sigmoid": {}, "tanh": {}, "scaled_tanh": {}}

@@ -10,9 +10,10 @@ from foveal.kernels.affine_steps import BLOCK, NONE, Matrix
 from foveal.kernels.buffers import Map
 from foveal.kernels.isa import named
 from foveal.kernels.steps import program
-from tests.kernels.test_convolution_steps import assert_untouched, gradient_memory, packed, unpacked
 from tests.support.machine import RUNNABLE, bits
+from tests.support.maps import assert_untouched
 from tests.support.oracles import assert_close_to_reference
+from tests.support.packed import gradient_memory, packed, unpacked
 
 # (C, H, W) -> units for a batch of n: one of everything, tails of every kind, several blocks of features.
 SHAPES = [

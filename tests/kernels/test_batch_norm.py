@@ -7,20 +7,13 @@ from foveal import reference
 from foveal.kernels.batch_norm_steps import WIDTH, BatchNorm
 from foveal.kernels.buffers import zeros
 from foveal.kernels.steps import program
-from foveal.kernels.threads import set_threads
-from tests.kernels.test_convolution_steps import assert_untouched
-from tests.support.maps import BORDERS, filled, unwritten
+from tests.support.machine import assert_threads_change_no_bit
+from tests.support.maps import BORDERS, assert_untouched, filled, unwritten
 from tests.support.oracles import U32
 
 EPSILON = 1e-5
 SHAPES = [(2, 3, 5, 7), (1, 96, 11, 13), (30, 1, 4, 4), (20, 17), (5, 8, 30, 41), (4, WIDTH + 9, 2, 3), (3, 4, 2, 3, 5),
           (6, 2, 500)]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def the_pool_of_before():
-    yield
-    set_threads(None)
 
 
 class Layer:
@@ -90,14 +83,12 @@ def test_inference(shape):
 
 
 def test_threads_do_not_change_a_bit():
-    found = []
-    for threads in (1, 3):
-        set_threads(threads)
+    def compute():
         layer = Layer((7, 24, 13, 17), mean=3.0)
         program(layer.learn()).run()
-        found.append((layer.ym.view, layer.dxm.view, layer.dscale, layer.dshift, layer.mean, layer.variance))
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_array_equal(one, other)
+        return layer.ym.view, layer.dxm.view, layer.dscale, layer.dshift, layer.mean, layer.variance
+
+    assert_threads_change_no_bit(compute)
 
 
 def test_a_smaller_batch_is_a_batch():

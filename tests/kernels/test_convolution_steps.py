@@ -21,17 +21,16 @@ from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
 from foveal.kernels.isa import named
 from foveal.kernels.steps import program
 from foveal.kernels.threads import pool
+from tests.support.correlations import check_forward, check_gradients, images
 from tests.support.geometries import Case, cases
-from tests.support.machine import RUNNABLE, bits
-from tests.support.oracles import assert_close_to_reference
+from tests.support.machine import RUNNABLE
+from tests.support.maps import MARGIN, assert_untouched, poisoned
+from tests.support.packed import gradient_memory, packed, unpacked
 
 every_isa = pytest.mark.parametrize("name", RUNNABLE)
 random_cases = settings(
     derandomize=True, deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-MARGIN = Border(1, 2, 3, 1)
-SEAM = Border(0, 1, 1, 0)
-MARGINS = SEAM, MARGIN
 
 FIXED = [
     # SimpleConvNet, LeNet C3, a strided first layer, 1x1, depthwise, a panel and a bit, channels nobody expects
@@ -53,93 +52,10 @@ def many_parts(monkeypatch):
     monkeypatch.setattr(convolution_steps, "PART_MACS", 1)
 
 
-def poisoned(m, values=None):
-    """Fill a map: zeros where its border is, NaN in the gaps behind an image and in the slack; return its memory."""
-    inside = np.zeros(m.data.size, bool)
-    planes = m.border.front + m.D + m.border.back
-    for n in range(m.n):
-        inside[n * m.image : n * m.image + planes * m.plane] = True
-    m.data[:] = np.where(inside, 0, np.nan).astype(np.float32)
-    m.view[...] = np.nan if values is None else values
-    return m.data.copy()
-
-
-def assert_untouched(m, before):
-    """Hold that nothing but the pixels of a map changed: not its border of zeros, not its gaps, not its slack."""
-    outside = np.ones(m.data.size, bool)
-    np.lib.stride_tricks.as_strided(
-        outside[m.offset :], (m.n, m.C, m.D, m.H, m.W), (m.image, 1, m.plane, m.row, m.pixel)
-    )[...] = False  # fmt: skip
-    np.testing.assert_array_equal(bits(m.data[outside]), bits(before[outside]), "written outside the pixels")
-
-
-def packed(values, index):
-    flat = np.asarray(values, np.float32).ravel()
-    data = zeros(index.size)
-    data[: index.size] = np.where(index >= 0, flat[index], 0)
-    data[index.size :] = np.nan
-    return data
-
-
-def gradient_memory(size):
-    """Return memory for a packed gradient: NaN where it must be written, a guard behind."""
-    data = zeros(size)
-    data[:size], data[size:] = np.nan, 7.0
-    return data
-
-
-def unpacked(data, index, shape):
-    """Return a packed gradient in the users' shape; its padding must be zero, so that an update leaves it zero."""
-    assert (data[: index.size][index < 0] == 0).all(), "padding of a packed gradient is not zero"
-    assert (data[index.size :] == 7.0).all(), "guard behind a gradient"
-    values = np.empty(int(np.prod(shape)), np.float32)
-    values[index[index >= 0]] = data[: index.size][index >= 0]
-    return values.reshape(shape)
-
-
 def geometry(case, name):
     shape = case.x_shape[1:]
     window = Window.resolve(shape[1:], case.w_shape[2:], case.stride, case.padding, case.dilation)
     return Correlation(shape, case.w_shape[0], window, case.groups, named(name))
-
-
-def images(g, case, x, border=SEAM):
-    m = Map(case.x_shape[0], g.shape, g.x_border | border)
-    poisoned(m, x)
-    return m
-
-
-def check_forward(case, name, floor=NONE, margins=MARGINS):
-    g, (x, w, b) = geometry(case, name), case.arrays(np.float32)
-    y = Map(len(x), g.y_shape, margins[1])
-    before = poisoned(y)
-    xm = images(g, case, x, margins[0])
-    kept = xm.data.copy()
-    program(g.forward("test", xm, packed(w, g.weight_index), packed(b, g.bias_index), y, floor)).run()
-    expected = np.maximum(reference.correlate(x, w, b, **case.options), floor)
-    size = reference.correlate(abs(x), abs(w), abs(b), **case.options)
-    assert_close_to_reference(y.view, expected, size, n=w[0].size + 2)
-    assert_untouched(y, before)
-    np.testing.assert_array_equal(bits(xm.data), bits(kept), "x was written")
-
-
-def check_gradients(case, name, margins=MARGINS):
-    g, (x, w, _) = geometry(case, name), case.arrays(np.float32)
-    dy = np.random.default_rng(case.seed + 1).standard_normal((len(x), g.K, *g.output)).astype(np.float32)
-    xm, dym = images(g, case, x, margins[0]), Map(len(x), g.y_shape, g.dy_border)
-    poisoned(dym, dy)
-    dx = Map(len(x), g.shape, margins[1])
-    before = poisoned(dx)
-    dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
-    wp = packed(w, g.weight_index)
-    program(g.weight_gradient("test", xm, dym, dw, db) + g.input_gradient("test", dym, wp, dx)).run()
-    expected = reference.correlate_grad(x, w, dy, **case.options)
-    sizes = reference.correlate_grad(abs(x), abs(w), abs(dy), **case.options)
-    got = dx.view, unpacked(dw, g.weight_index, w.shape), unpacked(db, g.bias_index, (g.K,))
-    terms = w.size // case.groups, dy.size // g.K, dy.size // g.K
-    for ours, theirs, size, n in zip(got, expected, sizes, terms, strict=True):
-        assert_close_to_reference(ours, theirs, size, n + 2)
-    assert_untouched(dx, before)
 
 
 any_axes = st.integers(1, 3).flatmap(lambda axes: cases(axes=axes))
@@ -149,14 +65,14 @@ any_axes = st.integers(1, 3).flatmap(lambda axes: cases(axes=axes))
 @random_cases
 @given(case=any_axes)
 def test_forward(name, case):
-    check_forward(case, name, floor=0.0 if case.seed % 2 else NONE)
+    check_forward(geometry(case, name), case, 0.0 if case.seed % 2 else NONE)
 
 
 @every_isa
 @random_cases
 @given(case=any_axes)
 def test_gradients(name, case):
-    check_gradients(case, name)
+    check_gradients(geometry(case, name), case)
 
 
 @every_isa
@@ -165,14 +81,14 @@ def test_gradients(name, case):
 def test_gradients_of_rows_in_parts(name, case):
     """Rows that are longer than what fits in L1 are cut."""
     with mock.patch.object(convolution_steps, "PIXELS", 2):
-        check_gradients(case, name)
+        check_gradients(geometry(case, name), case)
 
 
 @every_isa
 @pytest.mark.parametrize("case", FIXED, ids=lambda c: f"{c.x_shape}-{c.w_shape}")
 def test_fixed_shapes(name, case):
-    check_forward(case, name)
-    check_gradients(case, name)
+    check_forward(geometry(case, name), case)
+    check_gradients(geometry(case, name), case)
 
 
 @every_isa
@@ -182,8 +98,8 @@ def test_pixels_without_borders_are_one_row(name, spatial, monkeypatch):
     monkeypatch.setattr(convolution_steps, "PIXELS", 30)
     one, zero = (1,) * len(spatial), ((0, 0),) * len(spatial)
     case = Case((2, 5, *spatial), (40, 5, *one), one, zero, one, 1, 9)
-    check_forward(case, name, margins=(Border(), Border()))
-    check_gradients(case, name, margins=(Border(), Border()))
+    check_forward(geometry(case, name), case, margins=(Border(), Border()))
+    check_gradients(geometry(case, name), case, margins=(Border(), Border()))
 
 
 # Pooling: kernel, stride. Windows that touch, overlap, leave gaps, are not square.

@@ -1,6 +1,6 @@
 """Depthwise convolution, step by step against the float64 reference: every kernel, stride and dilation in 1D to 3D.
 
-As in `test_convolution_steps`, every map lies in poisoned memory.
+Every map lies in poisoned memory (`tests/support/maps.py`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from foveal import reference
 from foveal.geometry import Window
 from foveal.kernels import lanes
-from foveal.kernels.buffers import Border, Map
+from foveal.kernels.buffers import Map
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
 from foveal.kernels.depthwise_steps import Depthwise, correlation
 from foveal.kernels.isa import named
 from foveal.kernels.steps import program
-from foveal.kernels.threads import set_threads
-from tests.kernels.test_convolution_steps import MARGIN, assert_untouched, gradient_memory, packed, poisoned, unpacked
+from tests.support.correlations import check_forward, check_gradients, gradient, images
 from tests.support.geometries import Case, cases
-from tests.support.machine import RUNNABLE, bits
+from tests.support.machine import RUNNABLE, assert_threads_change_no_bit
+from tests.support.maps import MARGIN, assert_untouched, poisoned
 from tests.support.oracles import assert_close_to_reference
+from tests.support.packed import gradient_memory, packed, unpacked
 
 every_isa = pytest.mark.parametrize("name", RUNNABLE)
 random_cases = settings(derandomize=True, deadline=None, max_examples=20)
@@ -69,50 +70,9 @@ def geometry(case, name):
     return Depthwise(shape, case.w_shape[0], window, case.groups, named(name))
 
 
-def images(g, case, x):
-    m = Map(case.x_shape[0], g.shape, g.x_border | Border(0, 1, 1, 0))
-    poisoned(m, x)
-    return m
-
-
-def gradient(g, case):
-    rng = np.random.default_rng(case.seed + 1)
-    return rng.standard_normal((case.x_shape[0], *g.y_shape)).astype(np.float32)
-
-
-def check_forward(case, name, floor=NONE):
-    g, (x, w, b) = geometry(case, name), case.arrays(np.float32)
-    y, xm = Map(len(x), g.y_shape, MARGIN), images(g, case, x)
-    before, kept = poisoned(y), xm.data.copy()
-    program(g.forward("test", xm, packed(w, g.weight_index), packed(b, g.bias_index), y, floor)).run()
-    expected = np.maximum(reference.correlate(x, w, b, **case.options), floor)
-    size = reference.correlate(abs(x), abs(w), abs(b), **case.options)
-    assert_close_to_reference(y.view, expected, size, n=w[0].size + 2)
-    assert_untouched(y, before)
-    np.testing.assert_array_equal(bits(xm.data), bits(kept), "x was written")
-
-
-def check_gradients(case, name):
-    g, (x, w, _) = geometry(case, name), case.arrays(np.float32)
-    dy, dym = gradient(g, case), Map(len(x), g.y_shape, g.dy_border)
-    poisoned(dym, dy)
-    dx = Map(len(x), g.shape, MARGIN)
-    before = poisoned(dx)
-    dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
-    steps = g.weight_gradient("test", images(g, case, x), dym, dw, db)
-    program(steps + g.input_gradient("test", dym, packed(w, g.weight_index), dx)).run()
-    expected = reference.correlate_grad(x, w, dy, **case.options)
-    sizes = reference.correlate_grad(abs(x), abs(w), abs(dy), **case.options)
-    got = dx.view, unpacked(dw, g.weight_index, w.shape), unpacked(db, g.bias_index, (g.K,))
-    terms = w.size // case.groups, dy.size // g.K, dy.size // g.K
-    for ours, theirs, size, n in zip(got, expected, sizes, terms, strict=True):
-        assert_close_to_reference(ours, theirs, size, n + 2)
-    assert_untouched(dx, before)
-
-
-def check_transposed(case, name, floor):
+def check_transposed(g, case, floor):
     """Hold the input gradient with a bias and a floor: a transposed convolution and ReLU."""
-    g, (x, w, _) = geometry(case, name), case.arrays(np.float32)
+    x, w, _ = case.arrays(np.float32)
     dy, dym, dx = gradient(g, case), Map(len(x), g.y_shape, g.dy_border), Map(len(x), g.shape, MARGIN)
     poisoned(dym, dy)
     before, bias = poisoned(dx), np.random.default_rng(case.seed + 2).standard_normal(g.C).astype(np.float32)
@@ -130,53 +90,48 @@ def check_transposed(case, name, floor):
 @given(data=st.data(), channels=st.integers(2, 40), multiplier=st.sampled_from([1, 1, 2, 3]))
 def test_random_shapes(name, axes, data, channels, multiplier):
     case = deep(data.draw(cases(axes=axes)), channels, multiplier)
-    check_forward(case, name, 0.0 if case.seed % 2 else NONE)
-    check_gradients(case, name)
-    check_transposed(case, name, 0.0 if case.seed % 2 else NONE)
+    check_forward(geometry(case, name), case, 0.0 if case.seed % 2 else NONE)
+    check_gradients(geometry(case, name), case)
+    check_transposed(geometry(case, name), case, 0.0 if case.seed % 2 else NONE)
 
 
 @every_isa
 @fixed
 def test_fixed_shapes(name, case):
-    check_forward(case, name, 0.0)
-    check_gradients(case, name)
-    check_transposed(case, name, NONE)
+    check_forward(geometry(case, name), case, 0.0)
+    check_gradients(geometry(case, name), case)
+    check_transposed(geometry(case, name), case, NONE)
 
 
 @every_isa
 def test_every_number_of_channels_and_columns(name):
     for channels in range(2, 2 * named(name).lanes + 3):
         case = shaped(1, channels, (3, channels % 19 + 1), (3, 3), 1, 1)
-        check_forward(case, name)
-        check_gradients(case, name)
+        check_forward(geometry(case, name), case)
+        check_gradients(geometry(case, name), case)
 
 
 @every_isa
 @fixed
 def test_large_maps_are_fetched_ahead_and_written_past_the_caches(name, case, monkeypatch):
     monkeypatch.setattr(lanes, "LARGE", 0)
-    check_forward(case, name)
-    check_gradients(case, name)
+    check_forward(geometry(case, name), case)
+    check_gradients(geometry(case, name), case)
 
 
 def test_the_number_of_threads_changes_no_bit():
     case = shaped(3, 20, (19, 10), (3, 3), 1, 1)
     g, (x, w, _) = geometry(case, RUNNABLE[0]), case.arrays(np.float32)
-    results = []
-    for threads in (1, 2, 3):
-        set_threads(threads)
-        try:
-            dym, dx = Map(len(x), g.y_shape, g.dy_border), Map(len(x), g.shape)
-            poisoned(dym, gradient(g, case))
-            dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
-            steps = g.weight_gradient("test", images(g, case, x), dym, dw, db)
-            program(steps + g.input_gradient("test", dym, packed(w, g.weight_index), dx)).run()
-        finally:
-            set_threads()
-        results.append([bits(dw), bits(db), bits(dx.view)])
-    for other in results[1:]:
-        for first, second in zip(results[0], other, strict=True):
-            np.testing.assert_array_equal(first, second)
+
+    def compute():
+        dym, dx = Map(len(x), g.y_shape, g.dy_border), Map(len(x), g.shape)
+        poisoned(dym, gradient(g, case))
+        dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
+        steps = g.weight_gradient("test", images(g, case, x), dym, dw, db)
+        program(steps + g.input_gradient("test", dym, packed(w, g.weight_index), dx)).run()
+        return dw, db, dx.view
+
+    assert_threads_change_no_bit(compute)
 
 
 def test_fewer_images_than_there_is_room_for():

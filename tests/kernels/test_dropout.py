@@ -9,8 +9,7 @@ from foveal.kernels.dropout import BLOCK, array_steps, map_steps, reseed
 from foveal.kernels.steps import program
 from foveal.kernels.threads import set_threads
 from foveal.reference import random
-from tests.kernels.test_convolution_steps import assert_untouched
-from tests.support.maps import filled, unwritten
+from tests.support.maps import assert_untouched, filled, unwritten
 
 SHAPES = [(3, 5, 7, 4), (2, 3, 9), (2, 2, 3, 4, 5), (40, 7), (1, 3, BLOCK + 5), (1, BLOCK + 3, 2, 2), (2, 8, 70, 70)]
 SEEDS = [0, 7, 2**64 - 1]

@@ -6,19 +6,13 @@ import pytest
 from foveal import reference
 from foveal.kernels.local_response_steps import BLOCK, LocalResponse
 from foveal.kernels.steps import program
-from foveal.kernels.threads import pool, set_threads
-from tests.kernels.test_convolution_steps import assert_untouched
-from tests.support.maps import BORDERS, filled, unwritten
+from foveal.kernels.threads import pool
+from tests.support.machine import assert_threads_change_no_bit
+from tests.support.maps import BORDERS, assert_untouched, filled, unwritten
 from tests.support.oracles import assert_close_to_reference
 
 SHAPES = [(2, 3, 5, 7), (1, 96, 11, 13), (3, 1, 4, 4), (2, 17, 1, 1), (1, 8, 40, 60), (2, 5, 700), (1, BLOCK + 5, 2, 3)]
 SIZES = [1, 2, 3, 5, 8, 40]
-
-
-@pytest.fixture(autouse=True)
-def the_pool_of_before():
-    yield
-    set_threads(None)
 
 
 def arrays(shape):
@@ -92,12 +86,8 @@ def test_a_bad_number_reaches_its_neighbours_only():
 
 def test_threads_do_not_change_a_bit():
     x, dy = arrays((3, 16, 20, 30))
-    norm, found = LocalResponse(5, 0.3, 0.75, 2.0), []
-    for threads in (1, 3):
-        set_threads(threads)
-        found.append((*on_maps(norm, x, dy), *on_arrays(norm, x, dy)))
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_array_equal(one, other)
+    norm = LocalResponse(5, 0.3, 0.75, 2.0)
+    assert_threads_change_no_bit(lambda: (*on_maps(norm, x, dy), *on_arrays(norm, x, dy)))
 
 
 def test_a_smaller_batch():

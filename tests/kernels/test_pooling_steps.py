@@ -21,10 +21,10 @@ from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.isa import named
 from foveal.kernels.pooling_steps import PARTS, Pooling
 from foveal.kernels.steps import program
-from foveal.kernels.threads import pool, set_threads
-from tests.kernels.test_convolution_steps import MARGIN, assert_untouched, poisoned
+from foveal.kernels.threads import pool
 from tests.support.geometries import cases
-from tests.support.machine import RUNNABLE, bits
+from tests.support.machine import RUNNABLE, assert_threads_change_no_bit
+from tests.support.maps import MARGIN, assert_untouched, poisoned
 from tests.support.oracles import assert_close_to_reference
 
 every_isa = pytest.mark.parametrize("name", RUNNABLE)
@@ -220,23 +220,18 @@ def test_subsampling(name, case):
 def test_the_number_of_threads_changes_no_bit():
     rng, case = np.random.default_rng(3), Pool((PARTS + 3, 20, 9, 9), (3, 3), (2, 2), ((1, 1), (1, 1)))
     p = case.pooling(RUNNABLE[0])
-    x, dy = rng.standard_normal(case.x_shape).astype(np.float32), rng.standard_normal((len(case.dy(p)), *p.y_shape))
-    coefficient = zeros(20)
-    results = []
-    for threads in (1, 2, 3):
-        set_threads(threads)
-        try:
-            dcoefficient, dbias = np.zeros((2, 20), np.float32)
-            dx = Map(len(x), p.shape)
-            steps = p.subsample_grad("t", placed(x, INNER), coefficient, placed(dy.astype(np.float32), INNER), None,
-                                     dcoefficient, dbias, threads)  # fmt: skip
-            program(steps + p.mean_grad("t", placed(dy.astype(np.float32), INNER), dx)).run()
-        finally:
-            set_threads()
-        results.append([bits(dcoefficient), bits(dbias), bits(dx.view)])
-    for other in results[1:]:
-        for first, second in zip(results[0], other, strict=True):
-            np.testing.assert_array_equal(first, second)
+    x, dy = (rng.standard_normal(s).astype(np.float32) for s in (case.x_shape, (case.x_shape[0], *p.y_shape)))
+
+    def compute():
+        dcoefficient, dbias = np.zeros((2, 20), np.float32)
+        dx = Map(len(x), p.shape)
+        steps = p.subsample_grad(
+            "t", placed(x, INNER), zeros(20), placed(dy, INNER), None, dcoefficient, dbias, pool().size
+        )
+        program(steps + p.mean_grad("t", placed(dy, INNER), dx)).run()
+        return dcoefficient, dbias, dx.view
+
+    assert_threads_change_no_bit(compute)
 
 
 def test_fewer_images_than_there_is_room_for():

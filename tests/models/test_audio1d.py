@@ -7,10 +7,12 @@ import pytest
 
 import foveal as fv
 from foveal import data
-from foveal.cli.train import settled
-from foveal.data.spoken_digits import ARCHIVE, load_spoken_digits
+from foveal.cli.train import PLAIN, settled
+from foveal.data.spoken_digits import SOURCE, load_spoken_digits
 from foveal.errors import FovealError, GeometryError, ParameterError, ShapeError
 from foveal.models import Audio1D
+
+NONE = dict.fromkeys(PLAIN)
 
 
 def test_shapes():
@@ -40,7 +42,7 @@ def test_sounds_are_taken_as_they_are():
 def test_it_learns_from_a_slice_of_the_recordings():
     """Three digits of real speech: chance is a third."""
     if not os.environ.get("FOVEAL_DATA"):
-        pytest.skip(f"set FOVEAL_DATA to a folder with {ARCHIVE}")
+        pytest.skip(f"set FOVEAL_DATA to a folder with {SOURCE.archive}")
     (x, t), (test_x, test_t) = (part for part in two_parts(load_spoken_digits(copies=0), digits=3))
     net = Audio1D(output_size=3, seed=0)
     history = fv.fit(
@@ -56,15 +58,13 @@ def two_parts(dataset, digits):
 
 
 def test_the_recipe_is_what_train_does_unless_told_otherwise():
-    none = dict.fromkeys(("epochs", "batch_size", "optimizer", "lr", "schedule"))
-    assert settled("audio1d", **none) == {"optimizer": "adam", **Audio1D.recipe}
-    assert settled("audio1d", **none | {"epochs": 3, "schedule": "none"})["epochs"] == 3
-    assert settled("audio1d", **none | {"optimizer": "sgd"})["lr"] is None, "Adam's rate is not SGD's"
-    assert settled("audio1d", **none | {"optimizer": "sgd", "lr": 0.1})["lr"] == 0.1
-    assert settled("audio1d", **none | {"optimizer": "adam"})["lr"] == Audio1D.recipe["lr"]
-    assert settled("simple", **none) == {
-        "epochs": 20, "batch_size": 100, "optimizer": "adam", "lr": None, "schedule": "none"
-    }  # fmt: skip
+    data, recipe = "spoken-digits", Audio1D.recipes["any"]
+    assert settled("audio1d", data, **NONE) == PLAIN | recipe
+    assert settled("audio1d", data, **NONE | {"epochs": 3, "schedule": "none"})["epochs"] == 3
+    assert settled("audio1d", data, **NONE | {"optimizer": "sgd"})["lr"] is None, "Adam's rate is not SGD's"
+    assert settled("audio1d", data, **NONE | {"optimizer": "sgd", "lr": 0.1})["lr"] == 0.1
+    assert settled("audio1d", data, **NONE | {"optimizer": "adam"})["lr"] == recipe["lr"]
+    assert settled("simple", "mnist", **NONE) == PLAIN
 
 
 WRONG = [

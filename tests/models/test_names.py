@@ -14,7 +14,8 @@ from foveal.models import LeNet5
 
 COUNTS = {
     "deepconvnet": 123_552, "mlp": 79_510, "lenet5": 60_000, "lenet5-modern": 61_706, "alexnet": 60_965_224,
-    "alexnet-one-tower": 61_100_840, "googlenet": 6_998_552, "googlenet-bn": 7_005_832, "vgg11": 132_863_336,
+    "alexnet-one-tower": 61_100_840, "googlenet": 6_998_552, "googlenet-bn": 7_005_832,
+    "inception-small": 1_651_114, "vgg11": 132_863_336,
     "vgg13": 133_047_848, "vgg16": 138_357_544, "vgg19": 143_667_240, "resnet18": 11_689_512, "resnet34": 21_797_672,
     "resnet50": 25_557_032, "resnet101": 44_549_160, "resnet152": 60_192_808, "resnet20": 269_722, "resnet32": 464_154,
     "resnet44": 658_586, "resnet56": 853_018, "resnet110": 1_727_962, "squeezenet": 1_248_424, "mobilenet": 4_231_976,

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from foveal.layers import BatchNorm, Convolution, LocalResponseNorm
-from foveal.models import MLP, VGG, AlexNet, DeepConvNet, GoogLeNet, LeNet5, MobileNetV1, ResNet, SqueezeNet
+from foveal.models import (
+    MLP,
+    VGG,
+    AlexNet,
+    DeepConvNet,
+    GoogLeNet,
+    InceptionSmall,
+    LeNet5,
+    MobileNetV1,
+    ResNet,
+    SqueezeNet,
+)
 from foveal.models.googlenet import WIDTHS, inception
 from tests.support.oracles import require
 
@@ -24,6 +35,8 @@ COUNTS = [
     (lambda: GoogLeNet.architecture(heads=True), 13_378_280, 1_591_044_096),
     (lambda: GoogLeNet.architecture(batch_norm=True), 7_005_832, 1_582_671_872),
     (lambda: GoogLeNet.architecture(heads=True, batch_norm=True), 13_385_816, 1_591_044_096),
+    (lambda: InceptionSmall.architecture(), 1_651_114, 266_734_880),
+    (lambda: InceptionSmall.architecture(batch_norm=False), 1_649_402, 266_734_880),
     (lambda: VGG.architecture(11), 132_863_336, 7_609_090_048),
     (lambda: VGG.architecture(13), 133_047_848, 11_308_466_176),
     (lambda: VGG.architecture(16), 138_357_544, 15_470_264_320),
@@ -73,7 +86,16 @@ def test_counts(architecture, count, work):
 
 
 def test_what_is_made_is_what_was_counted():
-    for net in (LeNet5(), DeepConvNet(), MLP(), ResNet(20), SqueezeNet(), MobileNetV1(), GoogLeNet(heads=True)):
+    for net in (
+        LeNet5(),
+        DeepConvNet(),
+        InceptionSmall(),
+        MLP(),
+        ResNet(20),
+        SqueezeNet(),
+        MobileNetV1(),
+        GoogLeNet(heads=True),
+    ):
         assert net.parameter_count == parameters(type(net).architecture(**also(net)))
         assert net.parameter_count == sum(array.size for array in net.arrays().values()) - statistics(net)
 
@@ -107,6 +129,35 @@ def test_alexnet_by_layer():
     assert (norm.k, norm.size, norm.alpha, norm.beta) == (2, 5, 1e-4, 0.75)
     one = AlexNet.architecture(variant="one-tower")
     assert shapes(one, *layers[:5]) == [(64, 55, 55), (192, 27, 27), (384, 13, 13), (256, 13, 13), (256, 13, 13)]
+
+
+INCEPTION_SMALL = [  # row, map, weights, multiply-adds, by hand from the filters of figure 3
+    ("conv1", (96, 32, 32), 3 * 9 * 96, 1024),
+    ("inception1a", (64, 32, 32), 96 * (32 + 9 * 32), 1024),
+    ("inception1b", (80, 32, 32), 64 * (32 + 9 * 48), 1024),
+    ("down1", (160, 16, 16), 80 * 9 * 80, 256),
+    ("inception2a", (160, 16, 16), 160 * (112 + 9 * 48), 256),
+    ("inception2b", (160, 16, 16), 160 * (96 + 9 * 64), 256),
+    ("inception2c", (160, 16, 16), 160 * (80 + 9 * 80), 256),
+    ("inception2d", (144, 16, 16), 160 * (48 + 9 * 96), 256),
+    ("down2", (240, 8, 8), 144 * 9 * 96, 64),
+    ("inception3a", (336, 8, 8), 240 * (176 + 9 * 160), 64),
+    ("inception3b", (336, 8, 8), 336 * (176 + 9 * 160), 64),
+]
+
+
+def test_inception_small_by_row():
+    graph = InceptionSmall.architecture()
+    learned = {k: math.prod(v) for k, v in graph.parameters().items()}
+    for row, shape, weights, pixels in INCEPTION_SMALL:
+        nodes = [node for node in graph.nodes if node.name.split("/")[0] == row]
+        assert nodes[-1].shape == shape
+        convolutions = [node for node in nodes if isinstance(node.layer, Convolution)]
+        assert sum(learned[f"{node.name}.weight"] for node in convolutions) == weights
+        assert macs(graph, convolutions) == weights * pixels
+    filters = sum(node.layer.filters for node in graph.nodes if isinstance(node.layer, Convolution))
+    assert filters == 1_712
+    assert parameters(graph) - filters == 1_649_402, "the paper's, whose batch norm has no scale"
 
 
 GOOGLENET = [  # table 1, the last two columns exact: row, nodes, map, weights, weights and biases, multiply-adds

@@ -9,7 +9,18 @@ import foveal as fv
 from foveal import reference
 from foveal.errors import FovealError, GeometryError, ParameterError, ShapeError
 from foveal.layers import Parallel, Residual
-from foveal.models import MLP, VGG, AlexNet, DeepConvNet, GoogLeNet, LeNet5, MobileNetV1, ResNet, SqueezeNet
+from foveal.models import (
+    MLP,
+    VGG,
+    AlexNet,
+    DeepConvNet,
+    GoogLeNet,
+    InceptionSmall,
+    LeNet5,
+    MobileNetV1,
+    ResNet,
+    SqueezeNet,
+)
 from tests.support.oracles import U32
 
 SMALL = {
@@ -26,6 +37,7 @@ LARGER = {
     "resnet14 B": lambda: ResNet(14, (3, 16, 16), shortcut="B", seed=1),
     "squeezenet": lambda: SqueezeNet((3, 64, 64), 10, seed=1),
     "squeezenet 1.1": lambda: SqueezeNet((3, 64, 64), 10, "1.1", seed=1),
+    "inception small": lambda: InceptionSmall((3, 16, 16), seed=1),
     "googlenet bn": lambda: GoogLeNet((3, 47, 47), 10, batch_norm=True, seed=1),
 }
 small = pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 
 from foveal.kernels import isa
+from foveal.kernels.threads import set_threads
 
 X86 = llvm.get_process_triple().startswith(("x86_64", "amd64", "i686"))
 
@@ -34,3 +35,17 @@ def call(address: int, names: Sequence[str], pointers: set[str], **values: Any) 
 def bits(array: Any) -> Any:
     """Return float32 values as integers, so that NaN equals NaN and 0 is not -0."""
     return np.ascontiguousarray(array, np.float32).view(np.uint32)
+
+
+def assert_threads_change_no_bit(compute: Callable[[], Iterable[Any]]) -> None:
+    """Hold that the float32 arrays that `compute` returns have the same bits on 1, 2 and 3 threads."""
+    found = []
+    for threads in (1, 2, 3):
+        set_threads(threads)
+        try:
+            found.append([bits(array).copy() for array in compute()])
+        finally:
+            set_threads(None)
+    for other in found[1:]:
+        for one, another in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, another)

@@ -81,6 +81,19 @@ def test_schedule_by_name_covers_the_run():
     assert repr(fake_training.runs[0].optimizer.lr) == "Cosine(lr=0.1, steps=12, warmup=0, final=0.0)"
 
 
+def test_warmup_is_in_epochs():
+    x, t = toy(50)
+    options = {"epochs": 3, "batch_size": 16, "optimizer": SGD(0.1), "progress": False}
+    fit(FakeNetwork(), x, t, schedule="cosine", warmup=1, **options)
+    fit(FakeNetwork(), x, t, warmup=0.5, **options)
+    fit(FakeNetwork(), x, t, schedule="step", warmup=1.3, **options)
+    assert [repr(run.optimizer.lr) for run in fake_training.runs] == [
+        "Cosine(lr=0.1, steps=12, warmup=4, final=0.0)",
+        "Constant(lr=0.1, warmup=2)",
+        "Step(lr=0.1, steps=4, factor=0.1, warmup=5)",
+    ]
+
+
 def test_one_hot_labels_and_float_images():
     x, t = toy(20)
     first, second = FakeNetwork(), FakeNetwork()

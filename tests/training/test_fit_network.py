@@ -6,11 +6,11 @@ import signal
 import numpy as np
 import pytest
 
-from foveal import data
+from foveal import data, reference
 from foveal.engine import TrainingRun
 from foveal.errors import DataError
-from foveal.models import SimpleConvNet
-from foveal.training import fit
+from foveal.models import LeNet5, SimpleConvNet
+from foveal.training import Cutout, Shift, fit
 from foveal.training.optimizers import OPTIMIZERS, SGD, Adam
 
 SMALL = {"conv_param": {"filter_num": 4, "filter_size": 5, "pad": 0, "stride": 2}, "hidden_size": 16}
@@ -76,6 +76,57 @@ def test_interrupted_and_resumed_gives_the_same_bits(digits, tmp_path, monkeypat
     assert [e.test_accuracy for e in history.epochs] == [e.test_accuracy for e in expected.epochs]
     for name, array in arrays(whole).items():
         np.testing.assert_array_equal(arrays(rest)[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize("cut", [2, 3, 4])
+def test_augmented_and_smoothed_training_goes_on_with_the_same_bits(digits, tmp_path, monkeypatch, cut):
+    settings = {"epochs": 2, "batch_size": 100, "augment": [Shift(2), Cutout(5)], "label_smoothing": 0.1,
+                "schedule": "cosine", "warmup": 1, "seed": 3, "progress": False}  # fmt: skip
+    whole, part, rest, plain = (SimpleConvNet(**SMALL, seed=seed) for seed in (1, 1, 5, 1))
+    expected = fit(whole, *digits, **settings)
+    step, count = TrainingRun.step, iter(range(1, 100))
+
+    def interrupted(self, rows):
+        if next(count) == cut:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, rows)
+
+    path = tmp_path / "checkpoint.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "step", interrupted)
+        assert fit(part, *digits, checkpoint=path, **settings).interrupted
+    words = settings | {"augment": "shift=2,cutout=5"}
+    history = fit(rest, *digits, resume=path, **words)
+    assert history.loss == expected.loss
+    for name, array in arrays(whole).items():
+        np.testing.assert_array_equal(arrays(rest)[name], array, err_msg=name)
+    assert history.settings["augment"] == "Shift(pixels=2), Cutout(size=5)"
+    assert history.settings["label_smoothing"] == 0.1
+    assert fit(plain, *digits, **settings | {"augment": None}).loss != expected.loss
+
+
+def test_the_loss_that_is_reported_is_that_of_smoothed_labels(digits):
+    x, t = digits[0][:60], digits[1][:60]
+    net = SimpleConvNet(**SMALL, weight_init_std=0.1)
+    expected = reference.cross_entropy(net.reference_scores(x), t, label_smoothing=0.3)
+    assert abs(expected - net.loss(x, t)) > 1e-3 * expected
+    history = fit(net, x, t, epochs=1, batch_size=60, label_smoothing=0.3, progress=False)
+    assert history.loss == [pytest.approx(expected, rel=1e-5)]
+
+
+def test_augmentation_helps_digits():
+    """Where there are only 300, shifts make a difference that is larger than chance."""
+    (x, t), test = data.load("mnist-5k").train, data.load("mnist-5k").test
+    options = {"epochs": 40, "batch_size": 50, "optimizer": Adam(0.003), "schedule": "onecycle", "progress": False}
+    accuracy = {}
+    for words in ("none", "shift=2"):
+        found = []
+        for seed in range(3):
+            net = LeNet5((1, 28, 28), variant="modern", seed=seed)
+            fit(net, x[:300], t[:300], augment=words, seed=seed, **options)
+            found.append(net.accuracy(*test))
+        accuracy[words] = np.mean(found)
+    assert accuracy["shift=2"] > accuracy["none"] + 0.02, accuracy
 
 
 def test_validation_and_checkpoint_do_not_change_the_result(digits, tmp_path):

@@ -59,6 +59,38 @@ def test_five_steps_equal_torch(case):
         np.testing.assert_allclose(mine[name], theirs[name].detach().numpy(), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("kind", sorted(fo.OPTIMIZERS))
+def test_decay_of_weights_only_equals_two_groups_of_torch(kind):
+    ours = fo.OPTIMIZERS[kind](0.1, weight_decay=0.2, decay_biases=False)
+    name = {"sgd": "SGD", "momentum": "SGD", "nesterov": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop",
+            "adam": "Adam", "adamw": "AdamW"}[kind]  # fmt: skip
+    more = {"momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True}}.get(kind, {})
+    rng = np.random.default_rng(3)
+    start = {
+        "conv1.weight": rng.normal(size=(4, 3)),
+        "conv1.bias": rng.normal(size=5),
+        "norm.scale": rng.normal(size=5),
+    }
+    gradients = [{name: rng.normal(size=a.shape) for name, a in start.items()} for _ in range(5)]
+    mine = five_steps(start, gradients, ours)
+    theirs = {name: torch.nn.Parameter(torch.tensor(a)) for name, a in start.items()}
+    weight, *others = theirs.values()
+    groups = [{"params": [weight], "weight_decay": 0.2}, {"params": others, "weight_decay": 0.0}]
+    optimizer = getattr(torch.optim, name)(groups, lr=0.1, **more)
+    for g in gradients:
+        for k, p in theirs.items():
+            p.grad = torch.tensor(g[k])
+        optimizer.step()
+    for k in start:
+        np.testing.assert_allclose(mine[k], theirs[k].detach().numpy(), rtol=1e-12, atol=1e-14, err_msg=k)
+
+
+def test_whether_biases_decay_is_said_where_it_matters():
+    assert "decay_biases" not in repr(fo.Adam())
+    assert repr(fo.SGD(0.1, 0.2, decay_biases=False)) == "SGD(lr=0.1, weight_decay=0.2, decay_biases=False)"
+    assert "decay_biases=False" in repr(fo.Adam(decay_biases=False).with_rate(0.5))
+
+
 # What a fused kernel does with nothing but `coefficients` and its own state arrays.
 RULES = {
     "sgd": lambda p, g, s, lr, wd: p - lr * (g + wd * p),

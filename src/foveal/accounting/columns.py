@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,8 @@ def _column(account: Account, name: str, exact: bool) -> tuple[str, list[Any], A
     if name in _SHARES:
         whole = _COLUMNS[_SHARES[name]][1](account)
         cells, end = [int(cell) / whole if whole else 0.0 for cell in cells], 1.0 if whole else 0.0
+    if name == "layer" and not exact:  # LeNet's table of connections has 60 numbers
+        cells = [textwrap.shorten(cell, 72, placeholder=" ...") for cell in cells]
     head = name if exact else name.replace("-", " ").replace("macs", "MACs").replace("flops", "FLOPs")
     return head, cells, end
 
@@ -144,7 +147,8 @@ def notes(account: Account) -> list[str]:
             measured, batch = account.plan.measured[kind], account.plan.batch
             lines.append(
                 f"plan for {kind}, batches of {batch}: {predicted:,} bytes predicted, {measured:,} measured"
-                f" ({measured / predicted:.2f} times)"
+                f" ({measured / predicted:.2f} times): "
+                + ", ".join(f"{count:,} {what}" for what, count in account.plan.parts[kind].items())
             )
     return lines + _gap(account)
 
@@ -188,6 +192,7 @@ def as_dict(account: Account) -> dict[str, Any]:
     if account.plan is not None:
         plan = account.plan
         result["plan"] = {"batch": plan.batch, "predicted": dict(plan.predicted), "measured": dict(plan.measured)}
+        result["plan"]["parts"] = {kind: dict(parts) for kind, parts in plan.parts.items()}
     if account.convention is not None:
         c, parts = account.convention, account.gap
         described = {"name": c.name, "unit": c.unit, "rule": c.rule, "source": c.source}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any
 
 from foveal.accounting.account import Account
@@ -63,7 +62,10 @@ class Comparison(Rendered):
 
 
 def compare(first: Account, second: Account) -> Comparison:
-    """Align two accounts: rows of the same name correspond, between them rows of the same kind of layer, in order.
+    """Align two accounts: rows of the same kind of layer correspond, in order, those that are most alike.
+
+    Of all ways to pair rows of one kind without crossing, that with the most points: 2 for a pair whose outputs have
+    the same shape, 1 for the same name, and 1 for each pair.
 
     Examples
     --------
@@ -75,26 +77,33 @@ def compare(first: Account, second: Account) -> Comparison:
     >>> [(a and a.name, b and b.name) for a, b in compare(one, two).pairs]
     [('conv1', None), (None, 'affine1'), ('relu1', 'relu1'), ('affine1', 'affine2')]
     """
+    a, b = first.rows, second.rows
+    likeness = [[_likeness(one, other) for other in b] for one in a]
+    best = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]  # points of what begins at row i of a and j of b
+    for i in reversed(range(len(a))):
+        for j in reversed(range(len(b))):
+            paired = likeness[i][j] and likeness[i][j] + best[i + 1][j + 1]
+            best[i][j] = max(paired, best[i + 1][j], best[i][j + 1])
     pairs: list[Pair] = []
-    for ours, theirs in _runs([row.name for row in first.rows], [row.name for row in second.rows]):
-        a, b = first.rows[ours], second.rows[theirs]
-        if [row.name for row in a] == [row.name for row in b]:
-            pairs += zip(a, b, strict=True)
-            continue
-        for mine, yours in _runs([row.layer.kind for row in a], [row.layer.kind for row in b]):
-            pairs += _side_by_side(a[mine], b[yours])
+    i = j = 0
+    while i < len(a) and j < len(b):
+        if likeness[i][j] and best[i][j] == likeness[i][j] + best[i + 1][j + 1]:
+            pairs.append((a[i], b[j]))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            pairs.append((a[i], None))
+            i += 1
+        else:
+            pairs.append((None, b[j]))
+            j += 1
+    pairs += [(row, None) for row in a[i:]] + [(None, row) for row in b[j:]]
     return Comparison(first, second, tuple(pairs))
 
 
-def _runs(a: Sequence[str], b: Sequence[str]) -> list[tuple[slice, slice]]:
-    matcher = SequenceMatcher(None, a, b, autojunk=False)
-    return [(slice(i, j), slice(k, m)) for _, i, j, k, m in matcher.get_opcodes()]
-
-
-def _side_by_side(a: Sequence[Row], b: Sequence[Row]) -> list[Pair]:
-    if [row.layer.kind for row in a] == [row.layer.kind for row in b]:
-        return list(zip(a, b, strict=True))
-    return [(row, None) for row in a] + [(None, row) for row in b]
+def _likeness(one: Row, other: Row) -> int:
+    if one.layer.kind != other.layer.kind:
+        return 0
+    return 1 + 2 * (one.shape == other.shape) + (one.name == other.name)
 
 
 def _cells(row: Row | None) -> tuple[Any, ...]:
@@ -109,4 +118,6 @@ def _sums(account: Account) -> tuple[Any, ...]:
 
 
 def _ratio(one: int, two: int) -> str:
-    return f", {two / one:.3g} times" if one else ""
+    if not one:
+        return ""
+    return f", {two / one:,.0f} times" if two >= 100 * one else f", {two / one:.3g} times"

@@ -57,8 +57,8 @@ class Coverage:
 
     def __str__(self) -> str:
         shape = "x".join(map(str, self.reads.shape))
-        least, most = self.reads.min(), self.reads.max()
-        return f"{self.name}: {shape} cells, read {least:.6g} to {most:.6g} times, {self.unread} never"
+        read, written = (f"{counts.min():.6g} to {counts.max():.6g} times" for counts in (self.reads, self.writes))
+        return f"{self.name}: {shape} cells, read {read}, {self.unread} never; result written {written}"
 
 
 def coverage(

@@ -68,11 +68,14 @@ class PlanMemory:
     batch : int
     predicted, measured : mapping
         Bytes for "inference" and "training".
+    parts : mapping of mappings
+        What the measured bytes are for: maps, the zeros around them, parameters with gradients, and the rest.
     """
 
     batch: int
     predicted: Mapping[str, int]
     measured: Mapping[str, int]
+    parts: Mapping[str, Mapping[str, int]]
 
 
 def measure(net: Any, account: Account, batch: int) -> PlanMemory:
@@ -90,12 +93,22 @@ def measure(net: Any, account: Account, batch: int) -> PlanMemory:
     if not hasattr(net, "plan"):
         fix = "Make one of it: foveal.Network(graph)."
         raise DTypeError(explain("memory of plans", expected="a Network", got=repr(net), fix=fix))
-    predicted, measured = {}, {}
+    predicted, measured, parts = {}, {}, {}
     for kind in ("inference", "training"):
         plan, learns = net.plan(batch, training=kind == "training"), kind == "training"
         ends = {block.nodes[-1].name for block in plan.blocks}
         kept = [r.training_bytes if learns else r.inference_bytes for r in account.rows if r.name in ends]
         parameters = FLOAT * account.totals.parameters * (2 if learns else 1)
         predicted[kind] = parameters + batch * (FLOAT * volume(account.input_shape) + sum(kept))
-        measured[kind] = int(plan.nbytes)
-    return PlanMemory(batch, predicted, measured)
+        measured[kind], parts[kind] = int(plan.nbytes), _parts(plan)
+    return PlanMemory(batch, predicted, measured, parts)
+
+
+def _parts(plan: Any) -> dict[str, int]:
+    """Return what a plan's bytes are for."""
+    maps = {m.data.ctypes.data: m for step in plan.steps for m in step.keep if hasattr(m, "border")}.values()
+    numbers = sum(FLOAT * m.n * volume(m.shape) for m in maps)
+    parameters = plan.weights.data.nbytes + (plan.gradients.nbytes if plan.training else 0)
+    around = sum(m.nbytes for m in maps) - numbers
+    rest = plan.nbytes - numbers - around - parameters
+    return {"maps": numbers, "around maps": around, "parameters": parameters, "marks, sums and tables": rest}

@@ -13,6 +13,7 @@ from typing import Any
 from foveal._formula import Count
 
 WIDTH = 200  # characters of a line where no terminal says otherwise
+SHORTEST = 20  # characters of a text that are never broken into lines
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,39 @@ def written(value: Any) -> str:
 
 
 def as_text(table: Table, width: int | None = None) -> str:
-    """Return a table in columns of characters, as wide as the terminal, or as `width`."""
+    """Return a table in columns of characters, as wide as the terminal, or as `width`; wider if its numbers are."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    wanted = width or (None if Console().is_terminal else WIDTH)
-    console = Console(file=io.StringIO(), width=wanted, color_system=None, emoji=False, highlight=False, markup=False)
+    cells, terminal = table.cells(), Console()
+    widths = _widths(table, cells, width or (terminal.width if terminal.is_terminal else WIDTH))
     drawn = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_footer=False, padding=(0, 1, 0, 0))
-    for name, right in zip(table.header, table.right, strict=True):
-        drawn.add_column(Text(name), justify="right" if right else "left", overflow="fold")
-    cells = table.cells()
+    for name, right, wide in zip(table.header, table.right, widths, strict=True):
+        drawn.add_column(Text(name), justify="right" if right else "left", overflow="fold", width=wide)
     for i, row in enumerate(cells):
         drawn.add_row(*map(Text, row), end_section=i == len(table.rows) - 1 and bool(table.sums))
+    file = io.StringIO()
+    console = Console(file=file, width=10_000, color_system=None, emoji=False, highlight=False, markup=False)
     console.print(Text(table.title))
     console.print(drawn)
     for note in table.notes:
         console.print(Text(note))
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def _widths(table: Table, cells: Sequence[Sequence[str]], wanted: int) -> list[int]:
+    """Return the widths of columns. To fit, headers are broken between words, then texts; numbers never."""
+    body = [max((len(row[i]) for row in cells), default=0) for i in range(len(table.header))]
+    heads, words = [len(name) for name in table.header], [max(map(len, name.split())) for name in table.header]
+    longest = max(body)
+    for least, limit in ((heads, longest), *((words, n) for n in range(longest, SHORTEST - 1, -1))):
+        columns = zip(least, body, table.right, strict=True)
+        widths = [max(head, wide if right else min(wide, limit)) for head, wide, right in columns]
+        if sum(widths) + 2 * len(widths) <= wanted:
+            break
+    return widths
 
 
 def as_csv(table: Table) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
-from foveal.cli import audit, bench, evaluate, filter, predict, show, summary, train
+from foveal.cli import audit, bench, evaluate, filter, predict, show, study, summary, train
 from foveal.errors import FovealError
 
 # Plain help: rich would join the lines of the examples, and costs 0.2 s.
@@ -20,6 +20,7 @@ for command in (train.train, evaluate.evaluate, predict.predict, summary.summary
     app.command()(command)
 app.command("filter")(filter.filter_)
 app.add_typer(show.app, name="show")
+app.add_typer(study.app, name="study")
 
 
 def _print_version(wanted: bool) -> None:

@@ -26,6 +26,7 @@ MODELS = {
     "alexnet-one-tower": "AlexNet",
     "googlenet": "GoogLeNet",
     "googlenet-bn": "GoogLeNet",
+    "inception-small": "InceptionSmall",
     "squeezenet": "SqueezeNet",
     "mobilenet": "MobileNetV1",
     "resnet18-small": "ResNet",
@@ -46,7 +47,8 @@ Data = Annotated[
     str,
     typer.Option(
         "--data",
-        help="mnist-5k, mnist, spoken-digits, voxel-mnist, or a folder with one subfolder of images per class.",
+        help="mnist-5k, mnist, cifar10, imagenet-samples, imagenet-samples-64, spoken-digits, voxel-mnist, or a folder "
+        "with one subfolder of images per class.",
     ),
 ]
 Size = Annotated[str | None, typer.Option("--size", help="Resize a folder's images: 32, or 32x48 (height x width).")]

@@ -174,8 +174,11 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[str, Graph]:
 
 
 def _saved(text: str, where: str) -> Graph:
+    expected = f"a model, a {ENDING} file, or module:function"
     if not text.endswith(ENDING) and not os.path.exists(text):
-        expected, fix = f"a model, a {ENDING} file, or module:function", nearest(text, _models())
+        raise ParameterError(explain(where, expected=expected, got=repr(text), fix=nearest(text, _models())))
+    if text.endswith(".py"):
+        fix = f"Name a function of it: {text}:FUNCTION."
         raise ParameterError(explain(where, expected=expected, got=repr(text), fix=fix))
     from foveal.network import load
 

@@ -22,7 +22,11 @@ FILES = {
     "filters": "filters.png",
     "checkpoint": "checkpoint.safetensors",
 }
-PLAIN = {"epochs": 20, "batch_size": 100, "optimizer": "adam", "lr": None, "schedule": "none"}
+PLAIN: dict[str, Any] = {
+    "epochs": 20, "batch_size": 100, "optimizer": "adam", "lr": None, "weight_decay": None,
+    "decay_biases": None, "schedule": "none", "warmup": 0, "augment": "none", "label_smoothing": 0.0,
+}  # fmt: skip
+OPTIMIZERS_OWN = "lr", "weight_decay", "decay_biases"
 
 
 def train(
@@ -40,8 +44,19 @@ def train(
     schedule: Annotated[
         str | None, typer.Option(help="Of the learning rate: none, cosine, onecycle or step. Default: none.")
     ] = None,
+    warmup: Annotated[float | None, typer.Option(help="Epochs in which the rate rises at first. Default: 0.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Pull of the weights to zero. Default: 0.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the initial weights and the order of the images.")] = 0,
+    decay_biases: Annotated[
+        bool | None,
+        typer.Option("--decay-biases/--no-decay-biases", help="Whether it pulls biases and batch norm. Default: yes."),
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="Changes of the images: shift=2,flip,crop=4,cutout=8, or none. Default: none.")
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of each label that is spread over all classes. Default: 0.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the initial weights, the order of the images and augmentation.")] = 0,
     size: common.Size = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
@@ -50,24 +65,32 @@ def train(
     """Train a network and write model, history and figures to a folder.
 
     Ctrl-C keeps the work: everything is written, and --resume goes on from there, bit for bit. A model may bring a
-    recipe, other defaults of epochs, batch size, learning rate and schedule, that suits it; audio1d does.
+    recipe: defaults of the options from --epochs to --label-smoothing that suit it and the data. audio1d, deepconvnet,
+    lenet5, lenet5-modern, inception-small and, on cifar10, resnet20 do.
 
     \b
     Examples:
       foveal train --out runs/first
       foveal train --data mnist --epochs 5 --optimizer momentum --lr 0.05 --schedule cosine
-      foveal train --data photos/ --size 64 --out runs/photos
+      foveal train --data photos/ --size 64 --augment flip,crop=8:reflect --out runs/photos
       foveal train --model audio1d --data spoken-digits
+      foveal train --model resnet20 --data cifar10
+      foveal train --model deepconvnet --data mnist --augment shift=2,cutout=6 --label-smoothing 0.1
+      foveal train --model mlp --optimizer nesterov --lr 0.1 --schedule step --warmup 1 --weight-decay 0.0001
       foveal train --out runs/first --epochs 40 --resume
     """
     from foveal import training
     from foveal._files import output_folder
-    from foveal.training import optimizers, schedules
+    from foveal.training import augmentation, optimizers, schedules
 
     common.check_model(model)
-    how = settled(model, epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule)
-    chosen = optimizers.by_name(how.pop("optimizer"), lr=how.pop("lr"), weight_decay=weight_decay)
+    how = settled(
+        model, data, epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup,
+        weight_decay=weight_decay, decay_biases=decay_biases, augment=augment, label_smoothing=label_smoothing,
+    )  # fmt: skip
+    chosen = optimizers.by_name(how.pop("optimizer"), **{name: how.pop(name) for name in OPTIMIZERS_OWN})
     schedules.by_name(how["schedule"], 1.0, 1)
+    how["augment"] = augmentation.parse(how["augment"])
     folder = output_folder(out or Path("runs") / f"{model}-{Path(data).name}", make=False)
     _check_not_a_data_folder(folder, data)
     dataset = common.load_data(data, size)
@@ -80,27 +103,29 @@ def train(
             checkpoint=checkpoint, resume=checkpoint if resume else None,
         )  # fmt: skip
     except FovealError as error:
-        raise common.located(error, {"epochs": "--epochs", "batch_size": "--batch-size"}) from error
+        raise common.located(error, {name: "--" + name.replace("_", "-") for name in PLAIN}) from error
     _write(folder, net, history, before, f"{type(net).__name__} on {dataset.name}")
     _report(folder, net, dataset, history, json)
     return 130 if history.interrupted else 0
 
 
-def settled(model: str, **given: Any) -> dict[str, Any]:
-    """What was asked for; else what the model's recipe says, else the plain values.
+def settled(model: str, data: str, **given: Any) -> dict[str, Any]:
+    """What was asked for; else what the model's recipe says, for these data or for any; else the plain values.
 
-    A rate of the recipe belongs to the recipe's optimizer: with another one it is left out.
+    Rate and weight decay of the recipe belong to the recipe's optimizer: with another one they are left out.
 
     Examples
     --------
-    >>> settled("simple", epochs=5, batch_size=None, optimizer=None, lr=None, schedule=None)
-    {'epochs': 5, 'batch_size': 100, 'optimizer': 'adam', 'lr': None, 'schedule': 'none'}
+    >>> how = settled("resnet20", "cifar10", epochs=5, optimizer=None)
+    >>> how["epochs"], how["optimizer"], how["augment"]
+    (5, 'nesterov', 'crop=4,flip')
     """
     from foveal import models
 
-    recipe = PLAIN | getattr(getattr(models, common.MODELS[model]), "recipe", {})
+    recipes = getattr(getattr(models, common.MODELS[model]), "recipes", {})
+    recipe: dict[str, Any] = PLAIN | recipes.get("any", {}) | recipes.get(Path(data).name, {})
     if given["optimizer"] not in (None, recipe["optimizer"]):
-        recipe["lr"] = None
+        recipe |= dict.fromkeys(OPTIMIZERS_OWN)
     return recipe | {name: value for name, value in given.items() if value is not None}
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from foveal.engine.engine import Engine
 from foveal.engine.plan import Plan
-from foveal.engine.training import Optimizer, TrainingRun
+from foveal.engine.training import Draw, Optimizer, TrainingRun
 
 __all__ = ["Engine", "Optimizer", "Plan", "TrainingRun", "as_input", "training"]
 
@@ -28,8 +28,12 @@ def as_input(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def training(
-    net: Runnable, x: NDArray[Any], t: NDArray[np.int64], *, batch_size: int, optimizer: Optimizer, seed: int = 0
-) -> TrainingRun:
-    """Return a context in which `net` learns step by step from x and the class indices t; `seed` is that of dropout."""
+    net: Runnable, x: NDArray[Any], t: NDArray[np.int64], *, batch_size: int, optimizer: Optimizer, seed: int = 0,
+    draw: Draw | None = None, smoothing: float = 0.0,
+) -> TrainingRun:  # fmt: skip
+    """Return a context in which `net` learns step by step from x and the class indices t.
+
+    seed : of dropout; draw : the moves of the images of a step, see `Views`; smoothing : of the labels
+    """
     labels = np.ascontiguousarray(t, np.int64)
-    return TrainingRun(net.engine, as_input(x), labels, min(batch_size, len(x)), optimizer, seed)
+    return TrainingRun(net.engine, as_input(x), labels, min(batch_size, len(x)), optimizer, seed, draw, smoothing)

@@ -4,6 +4,7 @@ activation, and single layers that stand alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,9 @@ from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, Correlation
 from foveal.kernels.depthwise_steps import correlation
 from foveal.kernels.pooling_steps import Pooling
+from foveal.kernels.reduction import gather
 from foveal.kernels.runs import over_runs
-from foveal.kernels.steps import Step
+from foveal.kernels.steps import Step, step
 
 
 class Activated(Block):
@@ -54,8 +56,14 @@ class ConvolutionBlock(Activated):
         if not hasattr(self, "_geometry"):
             conv, shape = self.layer, self.input_shape
             window = Window.resolve(shape[1:], conv.kernel, conv.stride, conv.padding, conv.dilation)
-            self._geometry = correlation(shape, conv.filters, window, conv.groups, self.isa, self.vectors)
+            filters, groups = self.bank
+            self._geometry = correlation(shape, filters, window, groups, self.isa, self.vectors)
         return self._geometry
+
+    @property
+    def bank(self) -> tuple[int, int]:
+        """Filters and groups."""
+        return self.layer.filters, self.layer.groups
 
     @property
     def pool(self) -> Window | None:
@@ -112,15 +120,44 @@ class ConvolutionBlock(Activated):
         return steps + (conv.input_gradient(self.name, dy, p["weight"], dx) if dx else [])
 
 
+class SparseConvolutionBlock(ConvolutionBlock):
+    """A convolution by a table, run as the dense one: where there is no link, weight and gradient are 0."""
+
+    @property
+    def bank(self) -> tuple[int, int]:
+        """Filters and groups."""
+        return len(self.layer.table), 1
+
+    def packing(self) -> dict[str, NDArray[np.int64]]:
+        """Return the index of weight, -1 where there is no link, and bias."""
+        size = math.prod(self.geometry.window.kernel)
+        links = self.layer.links(self.geometry.C)[..., None]
+        places = np.where(links < 0, -1, links * size + np.arange(size))
+        return super().packing() | {"weight": np.append(places, -1)[self.geometry.weight_index]}
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
+        """Return the steps of dw, db and dx; the last one clears what is no weight."""
+        index, dw = self.packing()["weight"], g["weight"]
+        kept = np.where(index < 0, -1, np.arange(index.size))
+        clear = step(self.name, gather, x=dw, index=kept, y=dw, size=index.size)
+        return [*super().backward(dy, dx, p, g), clear]
+
+
 class AffineBlock(Activated):
     """Affine layer, bias and activation."""
 
     flat = True
 
     @property
+    def units(self) -> int:
+        """Numbers of y."""
+        units: int = self.layer.units
+        return units
+
+    @property
     def geometry(self) -> Matrix:
         """The layer's shapes."""
-        return Matrix(self.input_shape, self.layer.units, self.isa)
+        return Matrix(self.input_shape, self.units, self.isa)
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return the index of weight and bias."""
@@ -130,15 +167,36 @@ class AffineBlock(Activated):
     def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Step]:
         """Return the steps of the matrix product, its bias and its activation."""
         self.x, self.y = x, y
-        bias = p.get("bias", zeros(self.layer.units))
+        bias = p.get("bias", zeros(self.units))
         return self.geometry.forward(self.name, x, p["weight"], bias, y, self.floor) + self.sigmoid_forward(y)
 
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
         """Return the steps of dw, db and dx."""
         steps = self.activation_backward(self.y, dy)
-        db = g.get("bias", zeros(self.layer.units))
+        db = g.get("bias", zeros(self.units))
         steps += self.geometry.weight_gradient(self.name, self.x, dy, g["weight"], db)
         return steps + (self.geometry.input_gradient(self.name, dy, p["weight"], dx) if dx else [])
+
+
+class WholeMapBlock(AffineBlock):
+    """A convolution whose window is the whole map, and its activation: filters are units that read every feature."""
+
+    @property
+    def units(self) -> int:
+        """Filters."""
+        filters: int = self.layer.filters
+        return filters
+
+    def packing(self) -> dict[str, NDArray[np.int64]]:
+        """Return the index of weight (K, C, *kernel), where an affine layer has (in, out), and bias."""
+        features, units = np.divmod(self.geometry.weight_index, self.units)
+        return super().packing() | {"weight": np.where(features < 0, -1, units * self.geometry.features + features)}
+
+
+def reads_whole_map(layer: L.Convolution, shape: Shape) -> bool:
+    """Whether a convolution has one window on a map of this shape, which is the map."""
+    window = Window.resolve(shape[1:], layer.kernel, layer.stride, layer.padding, layer.dilation)
+    return window.kernel == tuple(shape[1:]) and not np.any(window.padding) and layer.groups == 1
 
 
 class Shapeless(Block):

@@ -56,20 +56,23 @@ class Engine:
                 self._vectors.setdefault(id(b.layer), b.geometry._shape_only.tile.C)
         return cut
 
-    def plan(self, batch: int, training: bool, learning: bool = False, outputs: Iterable[str] = ()) -> Plan:
+    def plan(
+        self, batch: int, training: bool, learning: bool = False, outputs: Iterable[str] = (), smoothing: float = 0.0
+    ) -> Plan:
         """Return the plan for up to `batch` images; the same one for the same arguments.
 
         training : with gradients; learning : as dropout and batch norm are while the network learns
         outputs : those that are wanted, without gradients; the first one if none is named
+        smoothing : of the labels, for the gradients
         """
         with self.lock:
             threads, learning = pool().size, learning and self._moody
             names = tuple(self._losses if training else outputs or [next(iter(self.graph.outputs))])
-            key = batch, training, learning, threads, names
+            key = batch, training, learning, threads, names, smoothing
             if key not in self._plans:
                 graph, losses = self.graph.only(names), self._losses if training else {}
                 self._plans[key] = Plan(graph, self.weights, self._cut(graph), batch, losses, learning, self.isa,
-                                        threads, self.lock)  # fmt: skip
+                                        threads, self.lock, smoothing)  # fmt: skip
             return self._plans[key]
 
     def scores(self, x: Images, batch: int | None = None) -> NDArray[np.float32]:

@@ -11,10 +11,21 @@ from typing import Any
 
 from foveal import layers as L
 from foveal.engine.block import Block, Shape
-from foveal.engine.blocks import ACTIVATIONS, ActivationBlock, AffineBlock, ConvolutionBlock, PoolingBlock, pool_window
+from foveal.engine.blocks import (
+    ACTIVATIONS,
+    Activated,
+    ActivationBlock,
+    AffineBlock,
+    ConvolutionBlock,
+    PoolingBlock,
+    SparseConvolutionBlock,
+    WholeMapBlock,
+    pool_window,
+    reads_whole_map,
+)
 from foveal.engine.fallback import FallbackBlock
 from foveal.engine.joins import AddBlock, ConcatBlock, JoinFallbackBlock
-from foveal.engine.single import SINGLE
+from foveal.engine.single import SINGLE, BatchNormAddBlock, BatchNormBlock
 from foveal.graph import INPUT, Graph, Node
 from foveal.kernels.isa import ISA
 
@@ -69,7 +80,22 @@ class Cut:
             sources = [self._in_order(value) for value in sources]
         if isinstance(first.layer, L.Join) and len(first.shape) == 1:
             sources = [self._in_order(value) for value in sources]
-        self._append(self._taken(first, self._shapes[sources[0]]), *sources)
+        norm = self._norm_before(first)
+        if norm is None:
+            self._append(self._taken(first, self._shapes[sources[0]]), *sources)
+            return
+        self.blocks = [block for block in self.blocks if block is not norm]
+        nodes = [*norm.nodes, first, *self._activation_behind(first)]
+        (other,) = (source for source in sources if source != norm.result)
+        block = BatchNormAddBlock(nodes, norm.input_shape, norm.graph_input, self.isa, self.threads)
+        self._append(block, norm.sources[0], other)
+
+    def _norm_before(self, node: Node) -> Block | None:
+        """Return the block of a batch norm that nobody reads but this node, if that is a sum of two maps."""
+        if not isinstance(node.layer, L.Add) or len(node.inputs) != 2 or len(node.shape) == 1:
+            return None
+        alone = [b for b in self.blocks if type(b) is BatchNormBlock and b.result in node.inputs and len(b.nodes) == 1]
+        return next((block for block in alone if self._behind(block.nodes[0]) == [node]), None)
 
     def _append(self, block: Block, *sources: str) -> str:
         block.sources = sources
@@ -98,13 +124,21 @@ class Cut:
         if type(layer) in ACTIVATIONS:
             return ActivationBlock([first], *where)
         if type(layer) in SINGLE:
-            block = SINGLE[type(layer)]([first], *where)
-            return block if block.covered else FallbackBlock([first], *where)
+            single: Block = SINGLE[type(layer)]([first], *where)
+            if isinstance(single, Activated):
+                single.nodes = [first, *self._activation_behind(first)]
+            return single if single.covered else FallbackBlock([first], *where)
         if isinstance(layer, L.MaxPool | L.AvgPool | L.GlobalMaxPool | L.GlobalAvgPool):
             return PoolingBlock([first], *where)
-        if not isinstance(layer, L.Convolution):
+        if not isinstance(layer, L.Convolution | L.SparseConvolution):
             return FallbackBlock([first], *where)
-        block = ConvolutionBlock([first], *where)
+        if isinstance(layer, L.Convolution) and id(layer) not in self.shared and reads_whole_map(layer, shape):
+            return WholeMapBlock([first, *self._activation_behind(first)], *where)
+        kind = ConvolutionBlock if isinstance(layer, L.Convolution) else SparseConvolutionBlock
+        return self._convolution(kind([first], *where))
+
+    def _convolution(self, block: ConvolutionBlock) -> Block:
+        """Return the block of a convolution with the activation and the pooling behind it, in any order."""
         for _ in range(2):
             end = block.nodes[-1]
             acts = any(isinstance(n.layer, L.ReLU | L.Sigmoid) for n in block.nodes)

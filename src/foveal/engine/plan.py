@@ -26,7 +26,7 @@ from foveal.kernels import image_steps, join_steps
 from foveal.kernels.activation import copy
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.isa import ISA
-from foveal.kernels.loss import softmax_cross_entropy
+from foveal.kernels.loss import smoothed_cross_entropy, softmax_cross_entropy
 from foveal.kernels.reduction import sum_parts
 from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step, program, step
@@ -79,6 +79,8 @@ class Plan:
         Most threads that will run it.
     lock : context manager
         Held by whoever runs it.
+    smoothing : float
+        Share of each label that the losses spread over all classes.
 
     Attributes
     ----------
@@ -88,11 +90,11 @@ class Plan:
 
     def __init__(
         self, graph: Graph, weights: Weights, cut: Cut, batch: int, losses: Mapping[str, float], learning: bool,
-        isa: ISA, threads: int, lock: AbstractContextManager[Any],
+        isa: ISA, threads: int, lock: AbstractContextManager[Any], smoothing: float = 0.0,
     ) -> None:  # fmt: skip
         self.graph, self.weights, self.blocks, self.outputs = graph, weights, cut.blocks, cut.scores
         self.batch, self.isa, self.threads, self.lock = batch, isa, threads, lock
-        self.training, self.learning = bool(losses), learning
+        self.training, self.learning, self.smoothing = bool(losses), learning, smoothing
         for block in self.blocks:
             block.learning = learning
         self.numbers = zeros(batch, np.int64)
@@ -159,14 +161,15 @@ class Plan:
         self._losses = [(weight, zeros(self.batch), zeros(self.batch)) for weight in losses.values()]
         self._labels: list[NDArray[Any]] = []
         steps: list[Any] = []
+        smoothed: dict[str, Any] = {"smoothing": self.smoothing} if self.smoothing else {}
+        kernel = smoothed_cross_entropy if smoothed else softmax_cross_entropy
         for name, (weight, loss, correct) in zip(losses, self._losses, strict=True):
             y = self.values[self.outputs[name]]
             dy = self._term(self.outputs[name])
             title = "softmax with cross-entropy" + (f" {name}" if len(losses) > 1 else "")
             steps.append(
-                step(title, softmax_cross_entropy, keep=(y, dy), x=y.address, xs=y.image, numbers=self.numbers,
-                     labels=0, loss=loss, correct=correct, dx=dy.address, dxs=dy.image, n=self.batch,
-                     classes=math.prod(y.shape))
+                step(title, kernel, keep=(y, dy), x=y.address, xs=y.image, numbers=self.numbers, labels=0, loss=loss,
+                     correct=correct, dx=dy.address, dxs=dy.image, n=self.batch, classes=math.prod(y.shape), **smoothed)
             )  # fmt: skip
             self._labels.append(steps[-1].field("labels"))
             if weight != 1:

@@ -1,5 +1,5 @@
 """Blocks of one layer that has kernels of its own: batch norm, local response normalisation, dropout, subsampling,
-transposed convolution.
+radial basis functions, padded channels, transposed convolution.
 
 What a kernel does not cover goes through the formula, as in `FallbackBlock`.
 """
@@ -7,25 +7,28 @@ What a kernel does not cover goes through the formula, as in `FallbackBlock`.
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foveal import layers as L
-from foveal.engine.block import Array, Shape
+from foveal.engine.block import Array, Block, Shape
 from foveal.engine.blocks import Activated
 from foveal.engine.fallback import Call, FallbackBlock
 from foveal.geometry import Window, transposed
-from foveal.kernels import activation, dropout
+from foveal.kernels import activation, dropout, radial
 from foveal.kernels.batch_norm_steps import BatchNorm
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import Correlation
 from foveal.kernels.depthwise_steps import correlation
+from foveal.kernels.join_steps import copy_channels
 from foveal.kernels.local_response_steps import LocalResponse
 from foveal.kernels.pooling_steps import Pooling
 from foveal.kernels.runs import over_runs
-from foveal.kernels.steps import Step
+from foveal.kernels.steps import Step, step
 
 
 class OnMap(FallbackBlock):
@@ -37,27 +40,51 @@ class OnMap(FallbackBlock):
         return self.input_shape
 
 
-class BatchNormBlock(OnMap):
-    """Batch norm: with the batch's statistics while the network learns, with the running ones when it predicts.
+class BatchNormBlock(Activated, OnMap):
+    """Batch norm and its activation: with the batch's statistics while the network learns, else with the running ones.
 
-    The gradient of a network that predicts is asked for by `net.gradient` alone, and goes through the formula.
+    ReLU is the floor of y; backward finds out again where y was above it, from x.
     """
+
+    @property
+    def covered(self) -> bool:
+        """Whether x is no map that the graph calls a row of features: these would be its channels."""
+        return self.input_shape == self.graph_input
 
     def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
         """Return the steps of y."""
-        if training and not self.learning:
-            return super().forward(x, y, p, training)
-        self.norm = BatchNorm(x, self.layer.epsilon)
-        running = p["running_mean"], p["running_variance"]
+        return self._forward(x, None, y, p)
+
+    def _forward(self, x: Map, other: Map | None, y: Map, p: dict[str, Array]) -> list[Any]:
+        self.y, self.norm = y, BatchNorm(x, self.layer.epsilon, self.floor)
+        fixed, running = (self.name, p["scale"], p["shift"], y), (p["running_mean"], p["running_variance"])
         if self.learning:
-            return self.norm.forward(self.name, p["scale"], p["shift"], y, *running, self.layer.momentum)
-        return self.norm.inference(self.name, p["scale"], p["shift"], y, *running)
+            steps = self.norm.forward(*fixed, *running, self.layer.momentum, other)
+        else:
+            steps = self.norm.inference(*fixed, *running, other)
+        return steps + self.sigmoid_forward(y)
 
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
         """Return the steps of dx, dscale and dshift."""
-        if not self.learning:
-            return super().backward(dy, dx, p, g)
-        return self.norm.backward(self.name, p["scale"], dy, dx, g["scale"], g["shift"])
+        steps = self.activation_backward(self.y, dy, relu=False)
+        gradients = g["scale"], g["shift"], not self.learning
+        return steps + self.norm.backward(self.name, p["scale"], dy, dx, *gradients)
+
+
+class BatchNormAddBlock(BatchNormBlock):
+    """Batch norm, the sum with another map, and the activation: the end of a residual block."""
+
+    def forward_all(self, xs: Sequence[Map], y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the steps of y."""
+        x, other = xs
+        return self._forward(x, other, y, p)
+
+    def backward_all(self, dy: Map, dxs: Sequence[Map | None], p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the steps of both dx, dscale and dshift."""
+        dx, dother = dxs
+        steps = self.activation_backward(self.y, dy, relu=False)
+        gradients = g["scale"], g["shift"], not self.learning
+        return steps + self.norm.backward_of_sum(self.name, p["scale"], self.y, dy, dx, dother or dy, *gradients)
 
 
 class LocalResponseNormBlock(OnMap):
@@ -100,8 +127,8 @@ class DropoutBlock(OnMap):
 
     def reseed(self, seed: int) -> None:
         """Draw the masks of the next step."""
-        for step in self._masked:
-            dropout.reseed(step, self.layer.mask_seed(seed))
+        for masked in self._masked:
+            dropout.reseed(masked, self.layer.mask_seed(seed))
 
 
 class SubsamplingBlock(FallbackBlock):
@@ -177,6 +204,46 @@ class ConvTransposeBlock(Activated):
         return steps
 
 
+class RadialBasisBlock(Block):
+    """The negative squared distance from each code."""
+
+    flat = True
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the step of y."""
+        order = np.arange(math.prod(self.input_shape)).reshape(x.C, -1).T.ravel()
+        self.x, self.codes = x, np.ascontiguousarray(self.layer.matrix[:, order], np.float32)
+        classes, features = self.codes.shape
+        return [step(self.name, radial.radial_forward, macs=x.n * self.codes.size, keep=(x, y), x=x.address, xs=x.image,
+                     codes=self.codes, y=y.address, ys=y.image, n=x.n, features=features, classes=classes)]  # fmt: skip
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the step of dx."""
+        if dx is None:
+            return []
+        x, (classes, features) = self.x, self.codes.shape
+        return [step(self.name, radial.radial_backward, macs=x.n * self.codes.size, keep=(x, dy, dx), x=x.address,
+                     xs=x.image, codes=self.codes, dy=dy.address, dys=dy.image, dx=dx.address, dxs=dx.image, n=dy.n,
+                     features=features, classes=classes)]  # fmt: skip
+
+
+class PadChannelsBlock(Block):
+    """New channels that are 0, behind those of x: nobody writes to them."""
+
+    @property
+    def covered(self) -> bool:
+        """Whether x is no map that the graph calls a row of features, in another order."""
+        return self.input_shape == self.graph_input
+
+    def forward(self, x: Map, y: Map, p: dict[str, Array], training: bool) -> list[Any]:
+        """Return the step that copies the channels of x."""
+        return [copy_channels(self.name, x, y)]
+
+    def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Any]:
+        """Return the step that copies them back."""
+        return [copy_channels(self.name, dy, dx)] if dx else []
+
+
 def _sum(dy: Map, db: Array, n: int) -> None:
     """Write the sum of the first n images over all but channels."""
     np.sum(dy.view[:n], axis=(0, *range(2, dy.view.ndim)), out=db)
@@ -188,4 +255,6 @@ SINGLE = {
     L.Dropout: DropoutBlock,
     L.ConvTranspose: ConvTransposeBlock,
     L.Subsampling: SubsamplingBlock,
+    L.RadialBasis: RadialBasisBlock,
+    L.PadChannels: PadChannelsBlock,
 }

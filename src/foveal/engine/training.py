@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -10,10 +12,13 @@ from numpy.typing import NDArray
 
 from foveal.engine.engine import Engine
 from foveal.engine.plan import Images, Schedule
+from foveal.engine.weights import Weights
 from foveal.errors import FormatError, explain
+from foveal.kernels.augmentation import AXES, gather_step
 from foveal.kernels.buffers import zeros
-from foveal.kernels.steps import step
+from foveal.kernels.steps import Step, step
 from foveal.kernels.update import KERNELS
+from foveal.reference.augmentation import HOLE
 from foveal.reference.random import derive
 
 
@@ -22,9 +27,52 @@ class Optimizer(Protocol):
 
     kind: str
     states: int
+    decay_biases: bool
 
     def coefficients(self, step: int) -> tuple[float, ...]:
-        """Return the numbers of the update's formula for a step, counted from 1."""
+        """Return the numbers of the update's formula for a step, counted from 1: rate, weight decay, and others."""
+
+
+Draw = Callable[[int, int], NDArray[np.int64]]
+
+
+class Views:
+    """A batch of images, each moved in its own way, and their labels: what the plan reads instead of the data.
+
+    Parameters
+    ----------
+    x, labels : ndarray
+        Those of the run.
+    batch : int
+        Most images in a step.
+    draw : callable
+        From the number of a step, counted from 1, and n images to their moves (M, n, axes, 3), as in
+        `foveal.reference.augmentation.gather`; M is the same for every step.
+    """
+
+    def __init__(self, x: Images, labels: NDArray[np.int64], batch: int, draw: Draw) -> None:
+        self._all_labels, self._draw = labels, draw
+        self.x, self.labels = np.empty((batch, *x.shape[1:]), x.dtype), np.zeros(batch, np.int64)
+        self._rows = np.zeros(batch, np.int64)
+        moves = np.empty((len(draw(1, 1)), batch, AXES, 3), np.int64)
+        moves[:] = HOLE, 0, 1  # an axis that is not there has one place, inside of every hole
+        self._moves = moves[:, :, 2 - x.ndim :]
+        self.step = gather_step("augment", x, self._rows, moves, self.x)
+
+    def take(self, rows: NDArray[np.int64], number: int) -> None:
+        """Set the images and labels of a step; `x` holds the images when `step` has run."""
+        n = len(rows)
+        self._rows[:n], self.labels[:n] = rows, self._all_labels[rows]
+        self._moves[:, :n] = self._draw(number, n)
+
+
+def runs(weights: Weights, decay_biases: bool) -> list[tuple[int, int, bool]]:
+    """Return the parameters in runs that decay or do not: start, stop, and whether they do."""
+    learned = [slot for slot in weights.slots if slot.learned]
+    groups = itertools.groupby(learned, lambda slot: decay_biases or slot.parameter == "weight")
+    starts = [(next(group).start, decays) for decays, group in groups]
+    stops = [start for start, _ in starts[1:]] + [weights.size]
+    return [(start, stop, decays) for (start, decays), stop in zip(starts, stops, strict=True)]
 
 
 class TrainingRun:
@@ -42,36 +90,55 @@ class TrainingRun:
     optimizer : Optimizer
     seed : int
         Of dropout.
+    draw : callable, optional
+        The moves of the images of a step; see `Views`.
+    smoothing : float
+        Share of each label that is spread over all classes.
     """
 
     def __init__(
-        self, engine: Engine, x: Images, labels: NDArray[np.int64], batch: int, optimizer: Optimizer, seed: int = 0
-    ) -> None:
+        self, engine: Engine, x: Images, labels: NDArray[np.int64], batch: int, optimizer: Optimizer, seed: int = 0,
+        draw: Draw | None = None, smoothing: float = 0.0,
+    ) -> None:  # fmt: skip
         self.engine, self.x, self.labels, self.optimizer, self.seed = engine, x, labels, optimizer, seed
-        self._labels_at = labels.ctypes.data
         self.number = 0
-        self.plan = engine.plan(batch, True, learning=True)
+        self.plan = engine.plan(batch, True, learning=True, smoothing=smoothing)
+        self._views = None if draw is None else Views(x, labels, batch, draw)
+        if self._views is not None:
+            self.x, self.labels = self._views.x, self._views.labels
+        self._labels_at = self.labels.ctypes.data
         weights = engine.weights
         self._states = [zeros(weights.size) for _ in range(optimizer.states)]
-        m, v = ([*self._states, weights.data, weights.data])[:2]
-        update = step("update", KERNELS[optimizer.kind], p=weights.data, g=self.plan.gradients, m=m, v=v,
-                      size=weights.size, c0=0.0, c1=0.0, c2=0.0, c3=0.0, c4=0.0, c5=0.0, c6=0.0)  # fmt: skip
-        self._coefficients = update.block.view(np.float64)[-7:]  # c0 .. c6, the last fields
-        forward = self.plan._forward[x.dtype].steps
-        self._schedule = Schedule([*forward, *self.plan.backward_steps, update])
+        parts = runs(weights, optimizer.decay_biases)
+        updates, self._decays = [self._update(start, stop) for start, stop, _ in parts], [part[2] for part in parts]
+        self._coefficients = [update.block.view(np.float64)[-7:] for update in updates]  # c0 .. c6, the last fields
+        forward, views = self.plan._forward[x.dtype].steps, [self._views.step] if self._views is not None else []
+        self._schedule = Schedule([*views, *forward, *self.plan.backward_steps, *updates])
         engine.weights.pull()
+
+    def _update(self, start: int, stop: int) -> Step:
+        """Return the update of a run of parameters."""
+        weights = self.engine.weights
+        p, g, m, v = (
+            a[start:stop] for a in (weights.data, self.plan.gradients, *self._states, *[weights.data] * 2)[:4]
+        )
+        return step("update", KERNELS[self.optimizer.kind], p=p, g=g, m=m, v=v, size=stop - start,
+                    c0=0.0, c1=0.0, c2=0.0, c3=0.0, c4=0.0, c5=0.0, c6=0.0)  # fmt: skip
 
     def step(self, rows: NDArray[np.int64]) -> tuple[float, int]:
         """Learn from images `rows`: return their mean loss before the update and how many were right."""
         plan, n = self.plan, len(rows)
         self.number += 1
-        coefficients = self.optimizer.coefficients(self.number)
-        self._coefficients[: len(coefficients)] = coefficients
+        rate, decay, *others = self.optimizer.coefficients(self.number)
+        for place, decays in zip(self._coefficients, self._decays, strict=True):
+            place[: 2 + len(others)] = rate, decay if decays else 0.0, *others
         with self.engine.lock:
             plan.point(self._labels_at)
             if plan.learning:
                 plan.reseed(derive(self.seed, self.number))
-            plan.load(self.x, rows, 0, n)
+            if self._views is not None:
+                self._views.take(rows, self.number)
+            plan.load(self.x, rows if self._views is None else None, 0, n)
             self._schedule.run(n)
             self.engine.weights.updated()
             return plan.outcome(n)

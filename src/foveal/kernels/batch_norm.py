@@ -7,6 +7,10 @@ mean(d), variance = mean(d^2) - mean(d)^2. What comes after the sums is a few mu
     y  = a x + b            a = scale / deviation, b = shift - a mean
     dx = a dy + c x + d     c = -a mean(dy z) / deviation, d = -a mean(dy) - c mean
 
+A ReLU behind it is a floor of y: backward counts dy as 0 where a x + b is not above the floor, so nobody has to write
+or read that gradient. Likewise for ReLU of the sum of y and another map, the end of a residual block: forward adds the
+other map, and the pass that sums the gradient writes it through ReLU, as the other map's gradient.
+
 Channels-last maps are summed in parts, always the same ones, added up in their order. A table holds a number for each
 channel of a pixel, and again for some pixels more, `width` numbers in all, so that the loops along it are long whatever
 the number of channels. Of arrays (N, C, *spatial) all numbers of a channel are one task, which measures and changes
@@ -78,29 +82,52 @@ def add_moments(x, origin, s, q):
 
 
 @apart
-def add_products(x, dy, mean, s, q):
-    """s += dy, q += dy (x - mean)"""
+def add_products(x, dy, mean, a, b, floor, s, q):
+    """s += g, q += g (x - mean) with g = dy where a x + b > floor, else 0"""
     wide_vectors()
     for i in range(x.size):
-        g = f64(dy[i])
+        z = f64(x[i])
+        g = 0.0 if a[i] * z + b[i] <= floor else f64(dy[i])
         s[i] += g
-        q[i] += g * (f64(x[i]) - mean[i])
+        q[i] += g * (z - mean[i])
 
 
 @apart
-def normalise(x, a, b, y):
-    """y = a x + b"""
+def add_products_of_sum(x, y, dy, mean, floor, g, s, q):
+    """g = dy where y > floor, else 0; s += g, q += g (x - mean)"""
+    wide_vectors()
+    for i in range(x.size):
+        g[i] = f32(0) if y[i] <= floor else dy[i]
+        s[i] += f64(g[i])
+        q[i] += f64(g[i]) * (f64(x[i]) - mean[i])
+
+
+@apart
+def normalise(x, a, b, floor, y):
+    """y = max(floor, a x + b)"""
     wide_vectors()
     for i in range(y.size):
-        y[i] = f32(a[i] * f64(x[i]) + b[i])
+        z = f32(a[i] * f64(x[i]) + b[i])
+        y[i] = floor if z < floor else z
 
 
 @apart
-def input_gradient(x, dy, a, c, d, dx):
-    """dx = a dy + c x + d"""
+def normalise_and_add(x, r, a, b, floor, y):
+    """y = max(floor, a x + b + r)"""
+    wide_vectors()
+    for i in range(y.size):
+        z = f32(a[i] * f64(x[i]) + b[i] + f64(r[i]))
+        y[i] = floor if z < floor else z
+
+
+@apart
+def input_gradient(x, dy, a, b, c, d, floor, dx):
+    """dx = a g + c x + d with g = dy where a x + b > floor, else 0"""
     wide_vectors()
     for i in range(dx.size):
-        dx[i] = f32(a[i] * f64(dy[i]) + (c[i] * f64(x[i]) + d[i]))
+        z = f64(x[i])
+        g = 0.0 if a[i] * z + b[i] <= floor else f64(dy[i])
+        dx[i] = f32(a[i] * g + (c[i] * z + d[i]))
 
 
 @inlined
@@ -164,14 +191,28 @@ def map_moments(a, image, plane, row, origin, s, q):
         add_moments(floats(x + 4 * i, min(a.width, a.size - i)), origin, s, q)
 
 
-@per_part(operands("x dy", "sums parts width tables"), _mean)
+@per_part(operands("x dy", "sums parts width tables", "floor"), _mean)
 def map_products(a, image, plane, row, mean, s, q):
-    """sums[part] = mean, sum of dy, sum of dy (x - mean), in tables"""
+    """sums[part] = mean, sum of dy, sum of dy (x - mean), in tables; dy through the floor"""
     x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
     dy = a.dy + 4 * (image * a.dy_image + plane * a.dy_plane + row * a.dy_row)
+    factor, b = table(a, 1), table(a, 2)
     for i in range(0, a.size, a.width):
         n = min(a.width, a.size - i)
-        add_products(floats(x + 4 * i, n), floats(dy + 4 * i, n), mean, s, q)
+        add_products(floats(x + 4 * i, n), floats(dy + 4 * i, n), mean, factor, b, a.floor, s, q)
+
+
+@per_part(operands("x y dy g", "sums parts width tables", "floor"), _mean)
+def map_products_of_sum(a, image, plane, row, mean, s, q):
+    """g = dy through the floor of y; sums[part] = mean, sum of g, sum of g (x - mean), in tables; g may be dy"""
+    x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
+    y = a.y + 4 * (image * a.y_image + plane * a.y_plane + row * a.y_row)
+    dy = a.dy + 4 * (image * a.dy_image + plane * a.dy_plane + row * a.dy_row)
+    g = a.g + 4 * (image * a.g_image + plane * a.g_plane + row * a.g_row)
+    for i in range(0, a.size, a.width):
+        n = min(a.width, a.size - i)
+        add_products_of_sum(floats(x + 4 * i, n), floats(y + 4 * i, n), floats(dy + 4 * i, n), mean, f32(a.floor),
+                            floats(g + 4 * i, n), s, q)  # fmt: skip
 
 
 @inlined
@@ -233,47 +274,63 @@ def map_tables(args, counter, thread):
         repeat(table(a, row), a.channels)
 
 
-@kernel(fields("sums parts width channels n pixels scale mean variance dscale dshift tables", "epsilon"))
+@kernel(fields("sums parts width channels n pixels scale mean variance given dscale dshift tables", "epsilon"))
 def map_gradient_tables(args, counter, thread):
-    """dscale and dshift of the sums of `map_products`; tables = mean, a, c, d. One task."""
+    """dscale and dshift of the sums of `map_products`; tables = mean, a, b, c, d. One task.
+
+    Where mean and variance are given, they do not depend on x.
+    """
     a = arguments(args)
     if take(counter) > 0:
         return
-    count, (s, q), scale = a.n * a.pixels, fold(a), floats(a.scale, a.channels)
+    share = 0.0 if a.given else 1.0 / (a.n * a.pixels)
+    (s, q), scale = fold(a), floats(a.scale, a.channels)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     dscale, dshift = floats(a.dscale, a.channels), floats(a.dshift, a.channels)
-    factors, by_x, terms = table(a, 1), table(a, 2), table(a, 3)
+    factors, by_x, terms = table(a, 1), table(a, 3), table(a, 4)
     for c in range(a.channels):
         dy_z = q[c] / np.sqrt(variance[c] + a.epsilon)
         dscale[c], dshift[c] = dy_z, s[c]
         factors[c], by_x[c], terms[c] = backward_line(
-            f64(scale[c]), mean[c], variance[c], a.epsilon, s[c] / count, dy_z / count
+            f64(scale[c]), mean[c], variance[c], a.epsilon, s[c] * share, dy_z * share
         )
-    for row in range(1, 4):
+    for row in range(1, 5):
         repeat(table(a, row), a.channels)
 
 
-@per_run(operands("x y", "width tables"))
+@per_run(operands("x y", "width tables", "floor"))
 def map_forward(a, image, plane, row, thread):
-    """y = a x + b; y may be x"""
+    """y = max(floor, a x + b); y may be x"""
     x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
     y = a.y + 4 * (image * a.y_image + plane * a.y_plane + row * a.y_row)
     factor, b = table(a, 1), table(a, 2)
     for i in range(0, a.size, a.width):
         n = min(a.width, a.size - i)
-        normalise(floats(x + 4 * i, n), factor, b, floats(y + 4 * i, n))
+        normalise(floats(x + 4 * i, n), factor, b, f32(a.floor), floats(y + 4 * i, n))
 
 
-@per_run(operands("x dy dx", "width tables"))
+@per_run(operands("x r y", "width tables", "floor"))
+def map_forward_and_add(a, image, plane, row, thread):
+    """y = max(floor, a x + b + r); y may be x or r"""
+    x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
+    r = a.r + 4 * (image * a.r_image + plane * a.r_plane + row * a.r_row)
+    y = a.y + 4 * (image * a.y_image + plane * a.y_plane + row * a.y_row)
+    factor, b = table(a, 1), table(a, 2)
+    for i in range(0, a.size, a.width):
+        n = min(a.width, a.size - i)
+        normalise_and_add(floats(x + 4 * i, n), floats(r + 4 * i, n), factor, b, f32(a.floor), floats(y + 4 * i, n))
+
+
+@per_run(operands("x dy dx", "width tables", "floor"))
 def map_backward(a, image, plane, row, thread):
-    """dx = a dy + c x + d; dx may be dy"""
+    """dx = a dy + c x + d, dy through the floor; dx may be dy"""
     x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
     dy = a.dy + 4 * (image * a.dy_image + plane * a.dy_plane + row * a.dy_row)
     dx = a.dx + 4 * (image * a.dx_image + plane * a.dx_plane + row * a.dx_row)
-    factor, c, d = table(a, 1), table(a, 2), table(a, 3)
+    factor, b, c, d = table(a, 1), table(a, 2), table(a, 3), table(a, 4)
     for i in range(0, a.size, a.width):
         n = min(a.width, a.size - i)
-        input_gradient(floats(x + 4 * i, n), floats(dy + 4 * i, n), factor, c, d, floats(dx + 4 * i, n))
+        input_gradient(floats(x + 4 * i, n), floats(dy + 4 * i, n), factor, b, c, d, a.floor, floats(dx + 4 * i, n))
 
 
 # ---- arrays (N, C, *spatial) ----

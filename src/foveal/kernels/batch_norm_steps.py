@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foveal.kernels import batch_norm as loops
 from foveal.kernels.buffers import Map, zeros
+from foveal.kernels.join_steps import NONE
 from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step, step
 
@@ -26,14 +27,16 @@ class BatchNorm:
     x : Map
         What is normalised; its pixels have no more floats than channels.
     epsilon : float
+    floor : float
+        What y cannot fall below: 0 with a ReLU behind.
     """
 
-    def __init__(self, x: Map, epsilon: float) -> None:
-        self.x, self.epsilon, self.channels = x, epsilon, x.pixel
+    def __init__(self, x: Map, epsilon: float, floor: float = NONE) -> None:
+        self.x, self.epsilon, self.floor, self.channels = x, epsilon, floor, x.pixel
         self.width = -(-WIDTH // x.pixel) * x.pixel
         self.parts = min(PARTS, x.n * x.D * x.H)
         self.mean, self.variance = zeros(x.pixel, np.float64), zeros(x.pixel, np.float64)
-        self.sums, self.tables = (zeros(size * self.width, np.float64) for size in (self.parts * 3, 4))
+        self.sums, self.tables = (zeros(size * self.width, np.float64) for size in (self.parts * 3, 5))
 
     @property
     def _statistics(self) -> dict[str, Any]:
@@ -49,42 +52,66 @@ class BatchNorm:
 
     def forward(
         self, name: str, scale: Array, shift: Array, y: Map, running_mean: Array | int = 0,
-        running_variance: Array | int = 0, momentum: float = 0.0,
+        running_variance: Array | int = 0, momentum: float = 0.0, other: Map | None = None,
     ) -> list[Step]:  # fmt: skip
-        """Return the steps of y with the batch's own statistics, which the running ones follow; y may be x."""
+        """Return the steps of y with the batch's own statistics, which the running ones follow; y may be x.
+
+        other : added before the floor
+        """
         return [
             over_runs(name, loops.map_moments, x=self.x, channels=self.channels, **self._sums),
             step(name, loops.map_statistics, running_mean=running_mean, running_variance=running_variance,
                  momentum=momentum, **self._count, **self._sums, **self._statistics),
-            *self._normalise(name, scale, shift, y),
+            *self._normalise(name, scale, shift, y, other),
         ]  # fmt: skip
 
     def inference(
-        self, name: str, scale: Array, shift: Array, y: Map, running_mean: Array, running_variance: Array
-    ) -> list[Step]:
+        self, name: str, scale: Array, shift: Array, y: Map, running_mean: Array, running_variance: Array,
+        other: Map | None = None,
+    ) -> list[Step]:  # fmt: skip
         """Return the steps of y with the running statistics; y may be x."""
         given = step(name, loops.map_running_statistics, running_mean=running_mean, running_variance=running_variance,
                      **self._statistics)  # fmt: skip
-        return [given, *self._normalise(name, scale, shift, y)]
+        return [given, *self._normalise(name, scale, shift, y, other)]
 
-    def _normalise(self, name: str, scale: Array, shift: Array, y: Map) -> list[Step]:
-        return [
-            step(name, loops.map_tables, width=self.width, scale=scale, shift=shift, tables=self.tables,
-                 epsilon=self.epsilon, **self._statistics),
-            over_runs(name, loops.map_forward, x=self.x, y=y, width=self.width, tables=self.tables),
-        ]  # fmt: skip
+    def _normalise(self, name: str, scale: Array, shift: Array, y: Map, other: Map | None) -> list[Step]:
+        tables = step(name, loops.map_tables, width=self.width, scale=scale, shift=shift, tables=self.tables,
+                      epsilon=self.epsilon, **self._statistics)  # fmt: skip
+        where: dict[str, Any] = {"width": self.width, "tables": self.tables, "floor": self.floor}
+        if other is None:
+            return [tables, over_runs(name, loops.map_forward, x=self.x, y=y, **where)]
+        return [tables, over_runs(name, loops.map_forward_and_add, x=self.x, r=other, y=y, **where)]
 
-    def backward(self, name: str, scale: Array, dy: Map, dx: Map | None, dscale: Array, dshift: Array) -> list[Step]:
-        """Return the steps of dx, dscale and dshift after `forward`; dx may be dy, or None if nobody reads it.
+    def backward(
+        self, name: str, scale: Array, dy: Map, dx: Map | None, dscale: Array, dshift: Array, given: bool = False
+    ) -> list[Step]:
+        """Return the steps of dx, dscale and dshift; dx may be dy, or None if nobody reads it.
 
         x is read again: `forward` must not have written y in its place.
+
+        given : whether y was made by `inference`, with statistics that do not depend on x
         """
+        first = over_runs(name, loops.map_products, x=self.x, dy=dy, tables=self.tables, floor=self.floor, **self._sums)
+        return [first, *self._gradients(name, scale, dy, dx, dscale, dshift, given, self.floor)]
+
+    def backward_of_sum(
+        self, name: str, scale: Array, y: Map, dy: Map, dx: Map | None, dother: Map, dscale: Array, dshift: Array,
+        given: bool = False,
+    ) -> list[Step]:  # fmt: skip
+        """Return the steps of dx, dscale, dshift, and the gradient of the `other` map; it may be dy."""
+        first = over_runs(name, loops.map_products_of_sum, x=self.x, y=y, dy=dy, g=dother, tables=self.tables,
+                          floor=self.floor, **self._sums)  # fmt: skip
+        return [first, *self._gradients(name, scale, dother, dx, dscale, dshift, given, NONE)]
+
+    def _gradients(
+        self, name: str, scale: Array, dy: Map, dx: Map | None, dscale: Array, dshift: Array, given: bool, floor: float
+    ) -> list[Step]:
         steps = [
-            over_runs(name, loops.map_products, x=self.x, dy=dy, tables=self.tables, **self._sums),
             step(name, loops.map_gradient_tables, scale=scale, dscale=dscale, dshift=dshift, tables=self.tables,
-                 epsilon=self.epsilon, **self._count, **self._sums, **self._statistics),
+                 given=int(given), epsilon=self.epsilon, **self._count, **self._sums, **self._statistics),
         ]  # fmt: skip
         if dx is None:
             return steps
-        last = over_runs(name, loops.map_backward, x=self.x, dy=dy, dx=dx, width=self.width, tables=self.tables)
+        last = over_runs(name, loops.map_backward, x=self.x, dy=dy, dx=dx, width=self.width, tables=self.tables,
+                         floor=floor)  # fmt: skip
         return [*steps, last]

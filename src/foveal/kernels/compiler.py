@@ -24,7 +24,7 @@ from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
 from foveal._files import cache_folder
-from foveal.kernels.intrinsics import f32_pointer, fetch_add, i64_pointer, u8_pointer
+from foveal.kernels.intrinsics import f32_pointer, fetch_add, i64_pointer, pointer_to, u8_pointer
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
 IMAGES = 8  # in a task of a light kernel: taking one costs about as much as a small image
@@ -151,6 +151,11 @@ def fields(integers: str, reals: str = "") -> np.dtype[Any]:
     ('x', 'rows', 'scale')
     """
     return np.dtype([(n, np.int64) for n in integers.split()] + [(n, np.float64) for n in reals.split()])
+
+
+def block_pointer(layout: np.dtype[Any]) -> Any:
+    """Return what casts an address to a pointer to an argument block, for `arguments`."""
+    return pointer_to(from_dtype(layout))
 
 
 def kernel(layout: np.dtype[Any]) -> Callable[[Callable[..., None]], Kernel]:

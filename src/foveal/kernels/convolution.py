@@ -7,7 +7,7 @@ floats. The filter is packed in panels of the tile's width: (panel, tap, run, co
 
 from __future__ import annotations
 
-from foveal.kernels.compiler import arguments, fields, floats, helper, integers, kernel, take_near
+from foveal.kernels.compiler import arguments, block_pointer, fields, floats, helper, integers, kernel, take_near
 from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -59,25 +59,47 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
         done += same
 
 
-_FORWARD = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live"
+_PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live"
+FORWARD = fields(f"{_PLACES} {PANELS}", "floor")
+forward_block = block_pointer(FORWARD)
 
 
-@kernel(fields(f"{_FORWARD} {PANELS}", "floor"))
+@helper
+def compute_rows(a, n, o, start):
+    """y[n, o, p, q, :] = max(floor, bias + sum over taps) for a block of output rows of a plane."""
+    for p in range(a.panels):
+        _, _, _, channel, _, tail = panel(a, p)
+        x = a.x + 4 * (n * a.x_image + o * a.x_plane + start * a.x_row)
+        y = a.y + 4 * (n * a.y_image + o * a.y_plane + start * a.y_row + channel)
+        lines = min(a.block, a.rows - start)
+        tile_lines(a, p, x, y, a.ys, a.floor, tail, o * a.rows + start, lines, a.x_row, a.y_row)
+
+
+@kernel(FORWARD)
 def convolution_forward(args, counter, thread):
-    """y[n, o, p, q, :] = max(floor, bias + sum over taps); a task is a block of output rows of a plane."""
+    """One problem; a task is a block of output rows of a plane."""
     a = arguments(args)
     blocks = (a.rows + a.block - 1) // a.block
     task = take_near(counter, a.n * a.planes * blocks, thread)
     while task < a.n * a.planes * blocks:
         plane, start = task // blocks, task % blocks * a.block
-        n, o = plane // a.planes, plane % a.planes
-        for p in range(a.panels):
-            _, _, _, channel, _, tail = panel(a, p)
-            x = a.x + 4 * (n * a.x_image + o * a.x_plane + start * a.x_row)
-            y = a.y + 4 * (n * a.y_image + o * a.y_plane + start * a.y_row + channel)
-            lines = min(a.block, a.rows - start)
-            tile_lines(a, p, x, y, a.ys, a.floor, tail, o * a.rows + start, lines, a.x_row, a.y_row)
+        compute_rows(a, plane // a.planes, plane % a.planes, start)
         task = take_near(counter, a.n * a.planes * blocks, thread)
+
+
+@kernel(fields("problems count n"))
+def convolutions_forward(args, counter, thread):
+    """Problems that read the same images: what one has read is still in the cache for the next. A task is an image."""
+    a = arguments(args)
+    problems = integers(a.problems, a.count)
+    image = take_near(counter, a.n, thread)
+    while image < a.n:
+        for i in range(a.count):
+            one = arguments(forward_block(problems[i]))
+            for plane in range(one.planes):
+                for start in range(0, one.rows, one.block):
+                    compute_rows(one, image, plane, start)
+        image = take_near(counter, a.n, thread)
 
 
 _POOL = "pool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel marks_vector scratch scratch_size"

@@ -32,6 +32,7 @@ NONE = -float("inf")
 PARTS = 16  # a batch's gradient is summed in at most so many parts, whatever the number of threads
 PART_FLOATS = 2_000_000  # all parts of a gradient together (8 MB)
 PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so that adding them up costs little
+TOGETHER = 200_000  # floats of the filters of problems that are computed image by image (0.8 MB)
 PIXELS = 140  # pixels of a weight gradient's tile: what it reads of x and dy stays in L1 between tiles
 
 
@@ -181,13 +182,28 @@ class Correlation:
         cut = self.panels(x)
         order, live = by_row(*self.live)
         block = P if x.n * O >= PARTS else max(1, -(-P // 8))
-        return [
+        return self._together([
             step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
                  keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
                  x_row=sh * x.row, xs=sw * x.pixel, w=w.ctypes.data + dw, bias=bias.ctypes.data + db,
                  y=y.address + dy, y_image=y.image, y_plane=y.plane, y_row=y.row, ys=y.pixel, n=x.n, planes=O, rows=P,
                  columns=Q, block=block, live=live, floor=floor, **cut.arguments(order))
             for dx, dy, dw, db in self._groups(x, w)
+        ], x.n)  # fmt: skip
+
+    def _together(self, problems: list[Step], n: int) -> list[Step]:
+        """Return one step for problems that read the same images, if there are enough of these for all threads.
+
+        They go through the images together, so all their filters must stay in the second-level cache.
+        """
+        if len(problems) == 1 or n < PARTS or self.weight_size > TOGETHER:
+            return problems
+        addresses = np.array([p.block.ctypes.data for p in problems], np.int64)
+        keep = tuple(k for p in problems for k in (p.block, *p.keep))
+        tiles = ", ".join(dict.fromkeys(p.tile for p in problems))
+        return [
+            step(problems[0].name, loops.convolutions_forward, tile=tiles, macs=sum(p.macs for p in problems),
+                 keep=keep, problems=addresses, count=len(problems), n=n)
         ]  # fmt: skip
 
     def can_fuse(self, pool: Window) -> bool:
@@ -363,7 +379,8 @@ class Correlation:
         inverse = np.empty(self.K * C * math.prod(self.window.kernel), np.int64)  # where (k, c, r, s) is packed
         inverse[self.weight_index[self.weight_index >= 0]] = np.flatnonzero(self.weight_index >= 0)
         places = np.moveaxis(inverse.reshape(self.groups, K, C, *self.space.kernel), (0, 1, 2), (3, 4, 5))
-        steps: list[Step] = []
+        packing: list[Step] = []
+        problems: list[Step] = []
         with_bias = bias is not None
         for phases in self._phases:
             taps = [p.taps[::-1] for p in phases]  # e falls, so the places in dy rise
@@ -394,16 +411,17 @@ class Correlation:
                 packed, start = zeros(cut.size), zeros(cut.padded)
                 macs = dy.n * math.prod(counts) * len(starts) * run * C
                 y = dx.address + 4 * (sum(p.first * s for p, s in zip(phases, to, strict=True)) + g * C)
-                steps += [
-                    step(name, gather, x=w, index=index, y=packed, size=cut.size, keep=(w,)),
-                    *([step(name, gather, x=bias, index=g * C + np.arange(C), y=start, size=C)] if with_bias else []),
+                packing.append(step(name, gather, x=w, index=index, y=packed, size=cut.size, keep=(w,)))
+                if with_bias:
+                    packing.append(step(name, gather, x=bias, index=g * C + np.arange(C), y=start, size=C))
+                problems.append(
                     step(name, loops.convolution_forward, tile=str(cut.tile), macs=macs, keep=(dy, dx),
                          x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
                          bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
                          planes=counts[0], rows=counts[1], columns=counts[2], block=block, live=live,
-                         floor=floor, **cut.arguments(order)),
-                ]  # fmt: skip
-        return steps
+                         floor=floor, **cut.arguments(order))
+                )  # fmt: skip
+        return packing + self._together(problems, dy.n)
 
 
 @dataclass(frozen=True)

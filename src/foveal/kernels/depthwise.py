@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from foveal.kernels import depthwise_tile
 from foveal.kernels.compiler import arguments, fields, floats, helper, integers, kernel, take
-from foveal.kernels.intrinsics import _call, _tile_signature
+from foveal.kernels.intrinsics import tile_call
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -18,13 +18,13 @@ from foveal.kernels.intrinsics import _call, _tile_signature
 @intrinsic
 def call_forward(typing, tile, x, xs, w, ws, taps, T, init, y, ys, floor, channels, M, N, xn, yn):
     """Call a forward tile by its address; the arguments are those of `depthwise_tile.FORWARD`."""
-    return _tile_signature(depthwise_tile.FORWARD), _call(depthwise_tile.FORWARD)
+    return tile_call(depthwise_tile.FORWARD)
 
 
 @intrinsic
 def call_gradient(typing, tile, x, xs, rows, dy, ys, dw, ws, db, channels, M, N, xn, yn):
     """Call a weight gradient tile by its address; the arguments are those of `depthwise_tile.GRADIENT`."""
-    return _tile_signature(depthwise_tile.GRADIENT), _call(depthwise_tile.GRADIENT)
+    return tile_call(depthwise_tile.GRADIENT)
 
 
 ROWS = "x x_image x_plane x_row xs y y_image y_plane y_row ys n planes rows block channels more rest wide advance"

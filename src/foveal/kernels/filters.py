@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from foveal.kernels.compiler import arguments, bytes_, fields, floats, helper, integers, kernel, take
 from foveal.kernels.filtertile import QUANTISE, WEIGH
-from foveal.kernels.intrinsics import _call, _tile_signature
+from foveal.kernels.intrinsics import tile_call
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 STRIP = 1152  # samples of a row: a multiple of 1, 2, 3 and 4 channels and of every block of the tile
@@ -31,13 +31,13 @@ _SCRATCH = "scratch scratch_size line_at sums_at table_at bytes_at quantise lane
 @intrinsic
 def call_weigh(typing, tile, rows, w, T, y, ys, M):
     """Call a weighted sum by its address; the arguments are those of `filtertile.WEIGH`."""
-    return _tile_signature(WEIGH), _call(WEIGH)
+    return tile_call(WEIGH)
 
 
 @intrinsic
 def call_quantise(typing, tile, x, init, y, db, M):
     """Call the way to bytes by its address; the arguments are those of `filtertile.QUANTISE`."""
-    return _tile_signature(QUANTISE), _call(QUANTISE)
+    return tile_call(QUANTISE)
 
 
 @helper

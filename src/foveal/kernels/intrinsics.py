@@ -20,8 +20,8 @@ from foveal.kernels.tile import I64, INNER, OUTER, signature
 _INDEX = types.int64
 
 
-def _call(arguments: tuple[str, ...]) -> Any:
-    """Return the code generator of a call to a tile: the address, then the tile's arguments."""
+def tile_call(arguments: tuple[str, ...]) -> Any:
+    """Return the signature and the code generator of a call to a tile: the address, then the tile's arguments."""
     kind = signature(arguments)
 
     def generate(context, b, sig, args):
@@ -34,35 +34,31 @@ def _call(arguments: tuple[str, ...]) -> Any:
         b.call(function, values)
         return context.get_dummy_value()
 
-    return generate
-
-
-def _tile_signature(arguments: tuple[str, ...]) -> Any:
-    return types.void(_INDEX, *(types.float32 if a == "floor" else _INDEX for a in arguments))
+    return types.void(_INDEX, *(types.float32 if a == "floor" else _INDEX for a in arguments)), generate
 
 
 @intrinsic
 def call_outer(typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, M, N, xn, yn):
     """Call an outer tile by its address; the arguments are those of `tile.OUTER`."""
-    return _tile_signature(OUTER), _call(OUTER)
+    return tile_call(OUTER)
 
 
 @intrinsic
 def call_inner(typing, tile, x, xs, w, ws, K, init, i_s, y, ys, floor, M):
     """Call an inner tile by its address; the arguments are those of `tile.INNER`."""
-    return _tile_signature(INNER), _call(INNER)
+    return tile_call(INNER)
 
 
 @intrinsic
 def call_pool(typing, tile, rows, xs, sx, n, channels, y, ys, marks, ms, floor):
     """Call a max-pooling row by its address; the arguments are those of `pooltile.FORWARD`."""
-    return _tile_signature(pooltile.FORWARD), _call(pooltile.FORWARD)
+    return tile_call(pooltile.FORWARD)
 
 
 @intrinsic
 def call_unpool(typing, tile, rows, ds, sd, n, channels, y, ys, marks, ms, db):
     """Call a max-unpooling row by its address; the arguments are those of `pooltile.BACKWARD`."""
-    return _tile_signature(pooltile.BACKWARD), _call(pooltile.BACKWARD)
+    return tile_call(pooltile.BACKWARD)
 
 
 @intrinsic
@@ -79,7 +75,9 @@ def call_kernel(typing, kernel, block, counter, thread):
     return types.void(*[_INDEX] * 4), generate
 
 
-def _pointer(kind: Any) -> Any:
+def pointer_to(kind: Any) -> Any:
+    """Return what casts an address to a pointer to this Numba type."""
+
     @intrinsic
     def cast(typing, address):
         def generate(context, b, sig, args):
@@ -90,11 +88,11 @@ def _pointer(kind: Any) -> Any:
     return cast
 
 
-f32_pointer = _pointer(types.float32)
-u8_pointer = _pointer(types.uint8)
-u32_pointer = _pointer(types.uint32)
-i64_pointer = _pointer(types.int64)
-f64_pointer = _pointer(types.float64)
+f32_pointer = pointer_to(types.float32)
+u8_pointer = pointer_to(types.uint8)
+u32_pointer = pointer_to(types.uint32)
+i64_pointer = pointer_to(types.int64)
+f64_pointer = pointer_to(types.float64)
 
 
 @intrinsic
@@ -302,7 +300,9 @@ __all__ = [
     "load_acquire",
     "on_stack",
     "pause",
+    "pointer_to",
     "restore_mode",
+    "tile_call",
     "u8_pointer",
     "u32_pointer",
     "wide_vectors",

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 from foveal.kernels import pooling_tile
 from foveal.kernels.compiler import arguments, fields, floats, helper, integers, kernel, take
-from foveal.kernels.intrinsics import _call, _tile_signature
+from foveal.kernels.intrinsics import tile_call
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -19,7 +19,7 @@ from foveal.kernels.intrinsics import _call, _tile_signature
 @intrinsic
 def call_walk(typing, tile, x, sx, marks, sm, place, sp, y, sy, n, A, R, T, taps, init, db):
     """Call a pooling tile by its address; the arguments are those of `pooling_tile.WALK`."""
-    return _tile_signature(pooling_tile.WALK), _call(pooling_tile.WALK)
+    return tile_call(pooling_tile.WALK)
 
 
 AXIS, RUN = 3, 8  # numbers in a row of `Reach.table` and of `Reach.runs`

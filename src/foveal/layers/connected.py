@@ -105,6 +105,12 @@ class SparseConvolution(Learned):
         weight = (len(self._filters), *per_axis(self.kernel, len(spatial), "kernel"))
         return {"weight": weight, "bias": (filters,)} if self.use_bias else {"weight": weight}
 
+    def links(self, channels: int) -> NDArray[np.int64]:
+        """Return for each filter and channel the place of their link in the weight, (K, C), or -1 if there is none."""
+        places = np.full((len(self.table), channels), -1)
+        places[self._filters, self._channels] = np.arange(len(self._filters))
+        return places
+
     def fan_ins(self, weight_shape: Shape) -> NDArray[np.int64]:
         """Return for each link how many numbers its filter reads, (L, 1, 1): filters differ."""
         reads: NDArray[np.int64] = np.array([len(self.table[k]) for k in self._filters])

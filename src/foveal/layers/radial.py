@@ -62,11 +62,11 @@ class RadialBasis(Layer):
         else:
             matrix = _check_matrix(codes)
             self.codes = plain(matrix)
-        self._matrix = matrix
+        self.matrix = matrix
 
     def run(self, ops: ModuleType, x: Array, p: Mapping[str, Array]) -> tuple[Array, Backward]:
         """Return y and its backward; see `Layer.run`."""
-        difference = x[:, None, :] - self._matrix.astype(x.dtype)
+        difference = x[:, None, :] - self.matrix.astype(x.dtype)
         y = -(difference**2).sum(2)
 
         def backward(dy: Array) -> tuple[Array, Gradients]:
@@ -76,7 +76,7 @@ class RadialBasis(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (K,)."""
-        classes, features = self._matrix.shape
+        classes, features = self.matrix.shape
         if positive_shape(input_shape, self.title()) != (features,):
             fix = f"Put Affine({features}) before it."
             expected = f"an input of shape ({features},)"
@@ -89,7 +89,7 @@ class RadialBasis(Layer):
 
     def details(self) -> str:
         """Return ``10 codes of 84``."""
-        return f"{len(self._matrix)} codes of {self._matrix.shape[1]}"
+        return f"{len(self.matrix)} codes of {self.matrix.shape[1]}"
 
 
 def _check_matrix(codes: Any) -> Array:

@@ -4,6 +4,7 @@ from foveal.models.alexnet import AlexNet
 from foveal.models.audio1d import Audio1D
 from foveal.models.deep_convnet import DeepConvNet
 from foveal.models.googlenet import GoogLeNet
+from foveal.models.inception_small import InceptionSmall
 from foveal.models.lenet import LeNet5
 from foveal.models.mlp import MLP
 from foveal.models.mobilenet import MobileNetV1
@@ -20,6 +21,7 @@ __all__ = [
     "Audio1D",
     "DeepConvNet",
     "GoogLeNet",
+    "InceptionSmall",
     "LeNet5",
     "MobileNetV1",
     "ResNet",

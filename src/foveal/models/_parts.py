@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from foveal.errors import ParameterError, explain, nearest
 from foveal.geometry import Padding, PerAxis
+from foveal.graph import Graph, hinted
 from foveal.layers import BatchNorm, Convolution, ReLU
 from foveal.layers.base import Layer
+from foveal.layers.shapes import Shape, positive_shape
 
 
 def convolved(
@@ -34,6 +36,17 @@ def convolved(
     with_bias = not batch_norm if bias is None else bias
     layers: list[Layer] = [Convolution(filters, kernel, stride, padding, groups=groups, bias=with_bias)]
     return layers + [BatchNorm()] * batch_norm + [ReLU()] * relu
+
+
+def fitted(build: Callable[[Shape], Graph], input_dim: Sequence[int]) -> Graph:
+    """Return ``build(input_dim)``; where that is too small for the whole network, the error says what is enough.
+
+    Raises
+    ------
+    ShapeError, GeometryError
+        An input that does not fit.
+    """
+    return hinted(build, positive_shape(input_dim, "network input"))
 
 
 def check_choice(given: Any, known: Iterable[Any], where: str) -> None:

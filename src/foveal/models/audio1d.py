@@ -35,8 +35,8 @@ class Audio1D(Network):
 
     Attributes
     ----------
-    recipe : dict
-        How `foveal train` trains it unless told otherwise.
+    recipes : dict
+        How `foveal train` trains it on "any" data, and what differs on some, unless told otherwise.
 
     Source
     ------
@@ -50,7 +50,9 @@ class Audio1D(Network):
     (100170, (10,))
     """
 
-    recipe: ClassVar[dict[str, Any]] = {"epochs": 8, "batch_size": 50, "lr": 0.003, "schedule": "onecycle"}
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "any": {"epochs": 8, "batch_size": 50, "lr": 0.003, "schedule": "onecycle"}
+    }
 
     def __init__(self, input_dim: tuple[int, int] = (1, 4096), output_size: int = 10, seed: int = 0) -> None:
         layers: list[Layer] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from foveal.graph import Graph
 from foveal.layers import Affine, Dropout, MaxPool, ReLU
@@ -45,6 +46,11 @@ class DeepConvNet(Network):
         Whether scores are dropped too while the network learns, as in the notes.
     seed : int
 
+    Attributes
+    ----------
+    recipes : dict
+        How `foveal train` trains it on "any" data, and what differs on some, unless told otherwise.
+
     Source
     ------
     Saitoh, Deep Learning from Scratch, chapter 8: deep_convnet.py.
@@ -59,6 +65,12 @@ class DeepConvNet(Network):
     >>> net.parameter_count, [node.shape for node in net.graph.nodes if node.name.startswith("pool")]
     (123552, [(16, 14, 14), (32, 8, 8), (64, 4, 4)])
     """
+
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "any": {"epochs": 11, "lr": 0.003, "schedule": "onecycle"},
+        "mnist": {"augment": "shift=2"},
+        "mnist-5k": {"augment": "shift=2", "epochs": 30},
+    }
 
     def __init__(
         self,

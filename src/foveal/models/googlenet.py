@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from foveal.graph import Graph, GraphBuilder
 from foveal.layers import Affine, AvgPool, Dropout, GlobalAvgPool, LocalResponseNorm, MaxPool, Parallel, ReLU, Softmax
 from foveal.layers.base import Layer
-from foveal.models._parts import convolved
+from foveal.models._parts import convolved, fitted
 from foveal.network import Network
 
 # Table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
@@ -117,23 +117,27 @@ class GoogLeNet(Network):
         ShapeError, GeometryError
             An input that does not fit.
         """
-        build = GraphBuilder(input_dim)
-        norm: list[Layer] = [] if batch_norm else [LocalResponseNorm()]
-        stem = [
-            *convolved(64, 7, 2, 3, batch_norm=batch_norm), MaxPool(3, 2, rounding="ceil"), *norm,
-            *convolved(64, 1, batch_norm=batch_norm),
-            *convolved(192, 3, 1, 1, batch_norm=batch_norm), *norm, MaxPool(3, 2, rounding="ceil"),
-        ]  # fmt: skip
-        x = build(stem, build.input)
-        outputs: dict[str, str] = {}
-        for name, widths in WIDTHS.items():
-            if name in ("4a", "5a"):
-                x = build(MaxPool(3, 2, rounding="ceil"), x)
-            x = build(inception(*widths, batch_norm=batch_norm, name=f"inception{name}"), x)
-            if heads and name in HEADS:
-                outputs[HEADS[name]] = build(_head(output_size, batch_norm), x, name=HEADS[name])
-        x = build([GlobalAvgPool(), Dropout(0.4), Affine(output_size), Softmax()], x)
-        return build.graph({"scores": x} | outputs)
+        return fitted(lambda shape: _graph(shape, output_size, heads, batch_norm), input_dim)
+
+
+def _graph(input_dim: Sequence[int], output_size: int, heads: bool, batch_norm: bool) -> Graph:
+    build = GraphBuilder(input_dim)
+    norm: list[Layer] = [] if batch_norm else [LocalResponseNorm()]
+    stem = [
+        *convolved(64, 7, 2, 3, batch_norm=batch_norm), MaxPool(3, 2, rounding="ceil"), *norm,
+        *convolved(64, 1, batch_norm=batch_norm),
+        *convolved(192, 3, 1, 1, batch_norm=batch_norm), *norm, MaxPool(3, 2, rounding="ceil"),
+    ]  # fmt: skip
+    x = build(stem, build.input)
+    outputs: dict[str, str] = {}
+    for name, widths in WIDTHS.items():
+        if name in ("4a", "5a"):
+            x = build(MaxPool(3, 2, rounding="ceil"), x)
+        x = build(inception(*widths, batch_norm=batch_norm, name=f"inception{name}"), x)
+        if heads and name in HEADS:
+            outputs[HEADS[name]] = build(_head(output_size, batch_norm), x, name=HEADS[name])
+    x = build([GlobalAvgPool(), Dropout(0.4), Affine(output_size), Softmax()], x)
+    return build.graph({"scores": x} | outputs)
 
 
 def inception(

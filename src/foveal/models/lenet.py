@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -68,6 +69,11 @@ class LeNet5(Network):
         layer, 61,706 parameters.
     seed : int
 
+    Attributes
+    ----------
+    recipes : dict
+        How `foveal train` trains it on "any" data, and what differs on some, unless told otherwise.
+
     Source
     ------
     LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998,
@@ -90,6 +96,12 @@ class LeNet5(Network):
     [('C1/conv1', (6, 28, 28)), ('C1/scaledtanh1', (6, 28, 28)), ('C3/sparseconv1', (16, 10, 10)),
      ('C3/scaledtanh1', (16, 10, 10)), ('C5/conv1', (120, 1, 1)), ('C5/scaledtanh1', (120, 1, 1))]
     """
+
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "any": {"epochs": 15, "lr": 0.003, "schedule": "onecycle"},
+        "mnist": {"augment": "shift=2"},
+        "mnist-5k": {"augment": "shift=2", "epochs": 40},
+    }
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from foveal.errors import ParameterError, explain
 from foveal.graph import Graph
@@ -62,6 +63,11 @@ class ResNet(Network):
         convolution 1x1 with batch norm (B). Without it A for depths 6n + 2, else B.
     seed : int
 
+    Attributes
+    ----------
+    recipes : dict
+        How `foveal train` trains it on which data, unless told otherwise.
+
     Source
     ------
     He, Zhang, Ren and Sun, Deep residual learning for image recognition, CVPR 2016, arXiv 1512.03385, table 1 and
@@ -83,6 +89,13 @@ class ResNet(Network):
     ['conv3_1/conv1', 'conv3_1/batchnorm1', 'conv3_1/relu1', 'conv3_1/conv2', 'conv3_1/batchnorm2',
      'conv3_1/shortcut/pool1', 'conv3_1/shortcut/pad1', 'conv3_1/add']
     """
+
+    recipes: ClassVar[dict[str, dict[str, Any]]] = {
+        "cifar10": {
+            "epochs": 17, "batch_size": 128, "optimizer": "nesterov", "lr": 0.2, "schedule": "onecycle",
+            "weight_decay": 5e-4, "augment": "crop=4,flip",
+        }
+    }  # fmt: skip
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from foveal.graph import Graph, GraphBuilder
 from foveal.layers import Dropout, Flatten, GlobalAvgPool, MaxPool, Parallel
 from foveal.layers.base import Layer
-from foveal.models._parts import check_choice, convolved
+from foveal.models._parts import check_choice, convolved, fitted
 from foveal.network import Network
 
 INPUTS = {"1.0": (3, 227, 227), "1.1": (3, 224, 224)}
@@ -99,14 +99,20 @@ class SqueezeNet(Network):
             An unknown version, or an input that does not fit.
         """
         check_choice(version, INPUTS, "SqueezeNet: version")
-        build = GraphBuilder(INPUTS[version] if input_dim is None else input_dim)
-        first = convolved(96, 7, 2) if version == "1.0" else convolved(64, 3, 2)
-        x = build([*first, MaxPool(3, 2, rounding="ceil")], build.input)
-        for name, widths in FIRES.items():
-            x = build(fire(*widths), x, name=name)
-            if name in POOLED[version]:
-                x = build(MaxPool(3, 2, rounding="ceil"), x)
-        return build.graph(build([Dropout(0.5), *convolved(output_size, 1), GlobalAvgPool(), Flatten()], x))
+        return fitted(
+            lambda shape: _graph(shape, output_size, version), INPUTS[version] if input_dim is None else input_dim
+        )
+
+
+def _graph(input_dim: Sequence[int], output_size: int, version: str) -> Graph:
+    build = GraphBuilder(input_dim)
+    first = convolved(96, 7, 2) if version == "1.0" else convolved(64, 3, 2)
+    x = build([*first, MaxPool(3, 2, rounding="ceil")], build.input)
+    for name, widths in FIRES.items():
+        x = build(fire(*widths), x, name=name)
+        if name in POOLED[version]:
+            x = build(MaxPool(3, 2, rounding="ceil"), x)
+    return build.graph(build([Dropout(0.5), *convolved(output_size, 1), GlobalAvgPool(), Flatten()], x))
 
 
 def fire(squeeze: int, one: int, three: int) -> list[Layer]:

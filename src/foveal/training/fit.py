@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from foveal._files import output_folder
 from foveal.errors import DataError, explain
 from foveal.training._interrupt import held_back
 from foveal.training._job import Job, StrPath, prepare
+from foveal.training.augmentation import Augmentation, Draws
 from foveal.training.checkpoint import Checkpoint
 from foveal.training.history import Epoch, History
 from foveal.training.optimizers import Optimizer
@@ -35,6 +36,9 @@ def fit(
     optimizer: Optimizer | str | None = None,
     schedule: Schedule | str | None = None,
     validation: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    warmup: float = 0,
+    augment: Augmentation | Sequence[Augmentation] | str | None = None,
+    label_smoothing: float = 0.0,
     seed: int = 0,
     progress: bool = True,
     checkpoint: StrPath | None = None,
@@ -61,10 +65,18 @@ def fit(
         Default: ``Adam(lr=0.001)``. It is not changed.
     schedule : str or callable step -> float
         "cosine", "onecycle", "step" (see `foveal.training.schedules`) or a function; starts from the optimizer's lr.
+    warmup : float
+        Epochs in which the rate rises from nearly 0, before the rest of the schedule; "onecycle" has its own.
+    augment : Augmentation, sequence of them, or str
+        What is done to each image before each step, one after the other: ``[Shift(2), Flip()]``, or in words
+        "shift=2,flip"; see `foveal.training.augmentation`.
+    label_smoothing : float
+        Share of each label that is spread evenly over all classes, at least 0 and below 1. The losses that are reported
+        are those of the smoothed labels.
     validation : tuple (x, t)
         Images and labels on which the accuracy is measured after each epoch.
     seed : int
-        Of the order of the images.
+        Of the order of the images, of augmentation and of dropout.
     progress : bool
         Report on stderr: a bar on a terminal, else one line for each epoch.
     checkpoint : path
@@ -83,7 +95,8 @@ def fit(
     DataError
         If the loss becomes NaN or infinite.
     """
-    job = prepare(net, x, t, epochs, batch_size, optimizer, schedule, validation, seed, checkpoint)
+    job = prepare(net, x, t, epochs, batch_size, optimizer, schedule, validation, seed, checkpoint, augment,
+                  label_smoothing, warmup)  # fmt: skip
     start = Checkpoint({}, {}, 0, History(settings=job.settings))
     if resume is not None:
         start = Checkpoint.load(resume)
@@ -117,7 +130,11 @@ def _run(job: Job, now: Checkpoint, report: Silent, asked: Callable[[], bool]) -
 def _training(job: Job) -> Any:
     from foveal.engine import training  # brings Numba: not before it is needed
 
-    return training(job.net, job.x, job.t, batch_size=job.batch_size, optimizer=job.optimizer, seed=job.seed)
+    draw = None
+    if job.augment:
+        draw = Draws(job.augment, job.x.shape[2:], min(job.batch_size, len(job.x)), job.seed)
+    return training(job.net, job.x, job.t, batch_size=job.batch_size, optimizer=job.optimizer, seed=job.seed, draw=draw,
+                    smoothing=job.label_smoothing)  # fmt: skip
 
 
 def _epoch(job: Job, run: Any, now: Checkpoint, report: Silent, asked: Callable[[], bool]) -> bool:

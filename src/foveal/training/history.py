@@ -50,7 +50,7 @@ class History:
     interrupted : bool
         True if Ctrl-C ended the run early.
     settings : dict
-        epochs, batch_size, seed, optimizer and number of images of the run.
+        epochs, batch_size, seed, optimizer, number of images, augmentation and label smoothing of the run.
 
     Examples
     --------

@@ -30,14 +30,21 @@ class Optimizer:
         Learning rate, or a schedule of `foveal.training.schedules`.
     weight_decay : float
         Pulls weights to zero: added to the gradient as ``weight_decay * p``.
+    decay_biases : bool
+        Whether biases, and scales and shifts of batch norm, are pulled as well, as in PyTorch; else only what is called
+        weight (He et al., "Bag of tricks", arXiv 1812.01187, section 3.1).
     """
 
     kind: str
     states: int  # state arrays for each parameter, each of its shape
 
-    def __init__(self, lr: Rate, weight_decay: float = 0.0) -> None:
-        self.lr = lr if callable(lr) else _within("lr", lr)
-        self.weight_decay = _within("weight_decay", weight_decay)
+    decay_biases = True
+
+    def __init__(self, lr: Rate, weight_decay: float = 0.0, decay_biases: bool = True) -> None:
+        self.lr = lr if callable(lr) else within("lr", lr)
+        self.weight_decay = within("weight_decay", weight_decay)
+        if not decay_biases:  # else it does not show in the settings that checkpoints compare
+            self.decay_biases = False
         self.steps = 0
         self.state: dict[str, list[NDArray[Any]]] = {}
 
@@ -76,12 +83,13 @@ class Optimizer:
         lr = self.rate(self.steps)
         for name, p in params.items():
             state = self.state.setdefault(name, [np.zeros_like(p) for _ in range(self.states)])
-            self._rule(p, grads[name], lr, *state)
+            decays = self.decay_biases or name.rpartition(".")[2] == "weight"
+            self._rule(p, grads[name], lr, self.weight_decay if decays else 0.0, *state)
 
     def _constants(self, step: int) -> tuple[float, ...]:
         return ()
 
-    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, *state: NDArray[Any]) -> None:
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -106,11 +114,11 @@ class SGD(Optimizer):
 
     kind, states = "sgd", 0
 
-    def __init__(self, lr: Rate = 0.01, weight_decay: float = 0.0) -> None:
-        super().__init__(lr, weight_decay)
+    def __init__(self, lr: Rate = 0.01, weight_decay: float = 0.0, decay_biases: bool = True) -> None:
+        super().__init__(lr, weight_decay, decay_biases)
 
-    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, *state: NDArray[Any]) -> None:
-        p -= lr * (g + self.weight_decay * p)
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
+        p -= lr * (g + weight_decay * p)
 
 
 class Momentum(Optimizer):
@@ -129,17 +137,19 @@ class Momentum(Optimizer):
 
     kind, states = "momentum", 1
 
-    def __init__(self, lr: Rate = 0.01, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
-        super().__init__(lr, weight_decay)
-        self.momentum = _within("momentum", momentum, below=1)
+    def __init__(
+        self, lr: Rate = 0.01, momentum: float = 0.9, weight_decay: float = 0.0, decay_biases: bool = True
+    ) -> None:
+        super().__init__(lr, weight_decay, decay_biases)
+        self.momentum = within("momentum", momentum, below=1)
 
     def _constants(self, step: int) -> tuple[float, ...]:
         return (self.momentum,)
 
-    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, *state: NDArray[Any]) -> None:
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
         (v,) = state
         v *= self.momentum
-        v += g + self.weight_decay * p
+        v += g + weight_decay * p
         p -= lr * v
 
 
@@ -161,9 +171,9 @@ class Nesterov(Momentum):
 
     kind = "nesterov"
 
-    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, *state: NDArray[Any]) -> None:
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
         (v,) = state
-        g = g + self.weight_decay * p
+        g = g + weight_decay * p
         v *= self.momentum
         v += g
         p -= lr * (g + self.momentum * v)
@@ -184,16 +194,18 @@ class AdaGrad(Optimizer):
 
     kind, states = "adagrad", 1
 
-    def __init__(self, lr: Rate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0) -> None:
-        super().__init__(lr, weight_decay)
-        self.eps = _within("eps", eps)
+    def __init__(
+        self, lr: Rate = 0.01, eps: float = 1e-10, weight_decay: float = 0.0, decay_biases: bool = True
+    ) -> None:
+        super().__init__(lr, weight_decay, decay_biases)
+        self.eps = within("eps", eps)
 
     def _constants(self, step: int) -> tuple[float, ...]:
         return (self.eps,)
 
-    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, *state: NDArray[Any]) -> None:
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
         (h,) = state
-        g = g + self.weight_decay * p
+        g = g + weight_decay * p
         h += g * g
         p -= lr * g / (np.sqrt(h) + self.eps)
 
@@ -213,16 +225,23 @@ class RMSProp(Optimizer):
 
     kind, states = "rmsprop", 1
 
-    def __init__(self, lr: Rate = 0.01, decay: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0) -> None:
-        super().__init__(lr, weight_decay)
-        self.decay, self.eps = _within("decay", decay, below=1), _within("eps", eps)
+    def __init__(
+        self,
+        lr: Rate = 0.01,
+        decay: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decay_biases: bool = True,
+    ) -> None:
+        super().__init__(lr, weight_decay, decay_biases)
+        self.decay, self.eps = within("decay", decay, below=1), within("eps", eps)
 
     def _constants(self, step: int) -> tuple[float, ...]:
         return (self.decay, self.eps)
 
-    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, *state: NDArray[Any]) -> None:
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
         (h,) = state
-        g = g + self.weight_decay * p
+        g = g + weight_decay * p
         h *= self.decay
         h += (1 - self.decay) * g * g
         p -= lr * g / (np.sqrt(h) + self.eps)
@@ -255,17 +274,18 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        decay_biases: bool = True,
     ) -> None:
-        super().__init__(lr, weight_decay)
-        self.beta1, self.beta2 = _within("beta1", beta1, below=1), _within("beta2", beta2, below=1)
-        self.eps = _within("eps", eps)
+        super().__init__(lr, weight_decay, decay_biases)
+        self.beta1, self.beta2 = within("beta1", beta1, below=1), within("beta2", beta2, below=1)
+        self.eps = within("eps", eps)
 
     def _constants(self, step: int) -> tuple[float, ...]:
         return (self.beta1, self.beta2, self.eps, 1 - self.beta1**step, 1 - self.beta2**step)
 
-    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, *state: NDArray[Any]) -> None:
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
         m, v = state
-        g = self._decay(p, g, lr)
+        g = self._decayed(p, g, lr, weight_decay)
         m *= self.beta1
         m += (1 - self.beta1) * g
         v *= self.beta2
@@ -273,8 +293,8 @@ class Adam(Optimizer):
         correction1, correction2 = 1 - self.beta1**self.steps, 1 - self.beta2**self.steps
         p -= lr / correction1 * m / (np.sqrt(v) / math.sqrt(correction2) + self.eps)
 
-    def _decay(self, p: NDArray[Any], g: NDArray[Any], lr: float) -> NDArray[Any]:
-        return g + self.weight_decay * p
+    def _decayed(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float) -> NDArray[Any]:
+        return g + weight_decay * p
 
 
 class AdamW(Adam):
@@ -299,11 +319,12 @@ class AdamW(Adam):
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        decay_biases: bool = True,
     ) -> None:
-        super().__init__(lr, beta1, beta2, eps, weight_decay)
+        super().__init__(lr, beta1, beta2, eps, weight_decay, decay_biases)
 
-    def _decay(self, p: NDArray[Any], g: NDArray[Any], lr: float) -> NDArray[Any]:
-        p *= 1 - lr * self.weight_decay
+    def _decayed(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float) -> NDArray[Any]:
+        p *= 1 - lr * weight_decay
         return g
 
 
@@ -332,7 +353,7 @@ def by_name(name: str, **settings: Any) -> Optimizer:
     return OPTIMIZERS[name](**{key: value for key, value in settings.items() if value is not None})
 
 
-def _within(name: str, value: Any, *, below: float | None = None) -> float:
+def within(name: str, value: Any, *, below: float | None = None) -> float:
     """Check that a setting is a finite number, 0 or more, and below a limit if there is one."""
     expected = "a finite number, 0 or more" + (f" and below {below}" if below is not None else "")
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):

@@ -1,9 +1,14 @@
-"""Schedules: the learning rate at each step, counted from 1. Each is a function of the step number."""
+"""Schedules: the learning rate at each step, counted from 1. Each is a function of the step number.
+
+A warm-up multiplies the first rates by 1/warmup, 2/warmup, ..., 1: large rates are safe only when the first gradients
+have brought the weights to a place where the loss is not so steep (Goyal et al., "Accurate, large minibatch SGD",
+arXiv 1706.02677, section 2.2).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +20,24 @@ Schedule = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Constant:
-    """The same rate at every step.
+    """The same rate at every step, after a warm-up if there is one.
 
     Examples
     --------
-    >>> Constant(0.1)(step=7)
-    0.1
+    >>> rate = Constant(0.1, warmup=4)
+    >>> [rate(step) for step in (1, 2, 4, 7)]
+    [0.025, 0.05, 0.1, 0.1]
     """
 
     lr: float
+    warmup: int = 0
 
     def __post_init__(self) -> None:
         _check(lr=self.lr)
+        check_count(self.warmup, "warmup", minimum=0)
 
     def __call__(self, step: int) -> float:
-        return self.lr
+        return self.lr * _warm(step, self.warmup)
 
 
 @dataclass(frozen=True)
@@ -79,37 +87,57 @@ class Cosine:
 
     def __call__(self, step: int) -> float:
         if step <= self.warmup:
-            return self.lr * step / self.warmup
+            return self.lr * _warm(step, self.warmup)
         done = min(1.0, (step - 1 - self.warmup) / (self.steps - self.warmup))
         return _between(self.lr, self.final, done)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Multiplied by `factor` after every `steps` steps.
+    """Multiplied by `factor` after every `steps` steps, or after each of the steps that are given.
+
+    Parameters
+    ----------
+    lr : float
+        The first rate.
+    steps : int, or sequence of int
+        After how many steps it falls, again and again; or after which.
+    factor : float
+        What it is multiplied by.
+    warmup : int
+        Steps of linear increase at the beginning; they count as any others.
 
     Raises
     ------
     ParameterError
-        If a number is negative.
+        If a number is negative, or the steps do not rise.
 
     Examples
     --------
-    >>> rate = Step(lr=1.0, steps=10, factor=0.5)
-    >>> [rate(step) for step in (1, 10, 11, 21)]
-    [1.0, 1.0, 0.5, 0.25]
+    >>> rate, paper = Step(lr=1.0, steps=10, factor=0.5), Step(lr=0.1, steps=(32_000, 48_000))  # ResNet's
+    >>> [rate(step) for step in (1, 10, 11, 21)], [round(paper(step), 3) for step in (1, 32_001, 48_001)]
+    ([1.0, 1.0, 0.5, 0.25], [0.1, 0.01, 0.001])
     """
 
     lr: float
-    steps: int
+    steps: int | Sequence[int]
     factor: float = 0.1
+    warmup: int = 0
 
     def __post_init__(self) -> None:
         _check(lr=self.lr, factor=self.factor)
-        check_count(self.steps, "steps")
+        check_count(self.warmup, "warmup", minimum=0)
+        if isinstance(self.steps, int):
+            check_count(self.steps, "steps")
+        elif [check_count(step, "steps") for step in self.steps] != sorted(set(self.steps)):
+            raise ParameterError(explain("steps", expected="numbers that rise", got=str(self.steps)))
 
     def __call__(self, step: int) -> float:
-        return self.lr * self.factor ** ((step - 1) // self.steps)
+        if isinstance(self.steps, int):
+            falls = (step - 1) // self.steps
+        else:
+            falls = sum(step > last for last in self.steps)
+        return self.lr * self.factor**falls * _warm(step, self.warmup)
 
 
 @dataclass(frozen=True)
@@ -167,28 +195,36 @@ class OneCycle:
 SCHEDULES = ("none", "cosine", "onecycle", "step")
 
 
-def by_name(name: str, lr: float, steps: int) -> Schedule:
+def by_name(name: str, lr: float, steps: int, warmup: int = 0) -> Schedule:
     """Make a schedule for a run of so many steps: "none", "cosine", "onecycle", or "step" (a tenth after each third).
 
     Raises
     ------
     ParameterError
-        If the name is unknown.
+        If the name is unknown, or the warm-up takes all steps; "onecycle" has its own.
 
     Examples
     --------
-    >>> by_name("cosine", lr=0.1, steps=800)
-    Cosine(lr=0.1, steps=800, warmup=0, final=0.0)
+    >>> by_name("cosine", lr=0.1, steps=800, warmup=100)
+    Cosine(lr=0.1, steps=800, warmup=100, final=0.0)
     """
-    if name == "none":
-        return Constant(lr)
-    if name == "cosine":
-        return Cosine(lr, steps)
+    if name not in SCHEDULES:
+        raise ParameterError(explain("schedule", expected="a known name", got=repr(name), fix=nearest(name, SCHEDULES)))
     if name == "onecycle":
+        if warmup:
+            why = "it rises by itself in the first 30 % of the steps"
+            raise ParameterError(explain("warmup", expected="none with schedule 'onecycle'", got=str(warmup), why=why))
         return OneCycle(lr, steps)
-    if name == "step":
-        return Step(lr, max(1, math.ceil(steps / 3)))
-    raise ParameterError(explain("schedule", expected="a known name", got=repr(name), fix=nearest(name, SCHEDULES)))
+    if warmup >= steps:
+        raise ParameterError(explain("warmup", expected=f"fewer than all {steps} steps", got=f"{warmup} steps"))
+    if name == "cosine":
+        return Cosine(lr, steps, warmup)
+    return Step(lr, max(1, math.ceil(steps / 3)), warmup=warmup) if name == "step" else Constant(lr, warmup)
+
+
+def _warm(step: int, warmup: int) -> float:
+    """Return the share of the rate at a step of a linear warm-up; 1 after it."""
+    return step / warmup if step < warmup else 1.0
 
 
 def _between(start: float, end: float, done: float) -> float:
