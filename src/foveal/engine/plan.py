@@ -147,6 +147,7 @@ class Plan:
         terms = [self.outputs[name] for name in losses] + [s for block in self.blocks for s in block.sources]
         self._terms = collections.Counter(terms)  # of how many a value's gradient is the sum
         self._found: dict[str, list[Map]] = {value: [] for value in self.values}
+        self._free: dict[Any, list[Map]] = collections.defaultdict(list)  # gradients that all have read
         steps = self._make_losses(losses)
         for block in reversed(self.blocks):
             if self._learns[block.result]:
@@ -154,6 +155,8 @@ class Plan:
                 dxs = [self._term(s, block.flat) if self._learns[s] else None for s in block.sources]
                 p, g = self.weights.state(block.layer), self._gradients_of(block)
                 steps += sums + block.backward_all(dy, dxs, p, g)
+                for term in {id(m): m for m in (dy, *self._found[block.result])}.values():
+                    self._free[term.shape, term.border].append(term)
         self.backward_steps = steps + self._add_shared()
         self._backward = Schedule(self.backward_steps)
 
@@ -189,7 +192,9 @@ class Plan:
         maker = self._makers.get(value)
         needs = maker is not None and any(self._learns[source] for source in maker.sources)
         border = Border() if bare or maker is None else maker.dy_border(needs)
-        return Map(self.batch, self.values[value].shape, border)
+        shape = self.values[value].shape
+        free = self._free[shape, border]
+        return free.pop() if free else Map(self.batch, shape, border)
 
     def _gradient(self, value: str) -> tuple[list[Step], Map]:
         """Return a value's gradient, and the steps that add up its terms, in the order in which they were found."""
