@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foveal import data
+from foveal.bench import command
 from foveal.models import SimpleConvNet
 
 EPOCHS, BATCH, LR = 20, 100, 1e-3
-# A process inherits the peak memory of the one it was forked from: a small one stands between, and asks its child's.
-WATCH = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
 BETTER = ("--schedule", "onecycle", "--optimizer", "adamw", "--lr", "0.003", "--weight-decay", "0.05")
 
 
@@ -46,31 +37,8 @@ def measure(torch: Any | None, seeds: int, tell: Callable[[str], None]) -> dict[
 
 
 def _command(seed: int, *options: str) -> dict[str, Any]:
-    """Run `foveal train` as a user does; its time and memory are those of the whole process."""
-    import json
-
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        arguments = [
-            "train",
-            "--data",
-            "mnist",
-            "--epochs",
-            str(EPOCHS),
-            "--batch-size",
-            str(BATCH),
-            "--seed",
-            str(seed),
-        ]
-        if not options:
-            arguments += ["--optimizer", "adam", "--lr", str(LR)]
-        begin = time.perf_counter()
-        command = [sys.executable, "-m", "foveal", *arguments, *options, "--out", str(out)]
-        done = subprocess.run([sys.executable, "-c", WATCH, *command], capture_output=True, text=True, check=True)
-        seconds = time.perf_counter() - begin
-        epochs = json.loads((out / "history.json").read_text())["epochs"]
-    peak = int(done.stdout) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return {"accuracy": epochs[-1]["test_accuracy"], "seconds": round(seconds, 2), "peak_memory_mb": round(peak, 1)}
+    plain = () if options else ("--optimizer", "adam", "--lr", str(LR))
+    return command.train("simple", "mnist", seed, "--epochs", str(EPOCHS), "--batch-size", str(BATCH), *plain, *options)
 
 
 def _torch(torch: Any, seed: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ class Subject(StrEnum):
     simple = "simple"
     ops = "ops"
     recipe = "recipe"
+    papers = "papers"
 
 
 class Peer(StrEnum):
@@ -27,7 +28,10 @@ class Peer(StrEnum):
 def bench(
     subject: Annotated[
         Subject,
-        typer.Argument(help="simple: times of SimpleConvNet. ops: single operations. recipe: full MNIST, 20 epochs."),
+        typer.Argument(
+            help="simple: times of SimpleConvNet. ops: single operations. recipe: full MNIST, 20 epochs. "
+            "papers: LeNet-5, DeepConvNet and ResNet-20, trained with their recipes; half an hour."
+        ),
     ],
     against: Annotated[Peer, typer.Option(help="The peer; torch must be installed.")] = Peer.torch,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 15,
@@ -45,6 +49,7 @@ def bench(
       foveal bench simple --against torch --json --out benchmarks/results/simple.json
       foveal bench ops --rounds 5 --json
       foveal bench recipe --seeds 3
+      foveal bench papers --seeds 1 --out benchmarks/results/papers.json
     """
     import json
 
@@ -52,11 +57,12 @@ def bench(
 
     if out is not None:
         output_folder(out.parent, make=True)
-    torch = _torch() if against is Peer.torch else None
+    torch = _torch() if against is Peer.torch and subject is not Subject.papers else None
     measure = {
         Subject.simple: lambda: _simple(torch, rounds),
         Subject.ops: lambda: _ops(torch, rounds),
         Subject.recipe: lambda: _recipe(torch, seeds),
+        Subject.papers: lambda: _papers(seeds),
     }
     result = measure[subject]()
     if out is not None:
@@ -117,6 +123,12 @@ def _recipe(torch: Any, seeds: int) -> dict[str, Any]:
     from foveal.bench import harness, recipe
 
     return {"bench": "recipe", "machine": harness.machine(), **recipe.measure(torch, seeds, _tell)}
+
+
+def _papers(seeds: int) -> dict[str, Any]:
+    from foveal.bench import harness, papers
+
+    return {"bench": "papers", "machine": harness.machine(), "runs": papers.measure(seeds, _tell)}
 
 
 def _show(result: dict[str, Any]) -> None:
