@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +35,8 @@ def storage_error(path: str | os.PathLike[str], action: str, error: OSError) -> 
     net.safetensors: expected to write it, got 'No space left on device'. The disk is full. Free some space, or ...
     """
     fix = _FIXES.get(error.errno or 0, "Check the path and its permissions, or choose another one.")
+    if action == "read" and error.errno == errno.ENOENT:
+        fix = "There is no such file. Check the path."
     reason = error.strerror or str(error) or type(error).__name__
     return StorageError(explain(str(path), expected=f"to {action} it", got=repr(reason), fix=fix))
 
@@ -71,7 +72,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """
     target = Path(os.path.realpath(path))
     # Not tempfile.mkstemp: its files are readable by the owner only, and the renamed file would stay so.
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".{target.name[:100]}.{os.urandom(6).hex()}.tmp")
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")

@@ -55,6 +55,12 @@ def heads_of_two_sizes(shape):
     return build.graph([build(AvgPool(4), x), build(AvgPool(8), x)])
 
 
+def waiting(first, second):
+    """Return the config of two nodes that read these."""
+    nodes = [{"name": f"relu{i}", "layer": i - 1, "inputs": [name]} for i, name in ((1, first), (2, second))]
+    return {"input_shape": [4], "layers": [ReLU().config()] * 2, "nodes": nodes, "output": "relu2"}
+
+
 GRAPHS = [
     # cycles, dangling inputs, duplicate names, nodes that lead nowhere
     (
@@ -117,6 +123,12 @@ GRAPHS = [
         ParameterError,
         r"^network output: .* got 'sotfmax'\. Did you mean 'softmax'\?",
     ),
+    (
+        lambda: Graph.from_config(waiting("relu2", "relu1")),
+        ParameterError,
+        r"without cycles, got relu1 <- relu2, relu2 <- relu1",
+    ),
+    (lambda: Graph.from_config(waiting("input", "rel1")), ParameterError, r"^ReLU 'relu2': .* Did you mean 'relu1'\?"),
     (lambda: Graph.from_config({"input_shape": [4], "layers": [], "nodes": [], "output": 3}), FovealError, r"outputs"),
     # the builder
     (lambda: builder()(ReLU()), ParameterError, r"^ReLU 'relu1': expected one input, got 0"),

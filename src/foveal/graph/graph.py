@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -208,12 +208,11 @@ class Graph:
         """
         try:
             layers = [Layer.from_config(layer) for layer in config["layers"]]
-            shapes = {INPUT: tuple(config["input_shape"])}
-            nodes = []
-            for entry in config["nodes"]:  # config writes them in topological order
-                name, layer, inputs = entry["name"], layers[entry["layer"]], tuple(entry["inputs"])
-                shapes[name] = checks.output_shape(name, layer, [(i, shapes[i]) for i in inputs])
-                nodes.append(Node(name, layer, inputs, shapes[name]))
+            stated = [Node(e["name"], layers[e["layer"]], tuple(e["inputs"]), ()) for e in config["nodes"]]
+            checks.names(stated)
+            ordered = checks.topological(stated)
+            shapes = checks.shapes(ordered, tuple(config["input_shape"]))
+            nodes = [replace(node, shape=shapes[node.name]) for node in ordered]
             return cls(config["input_shape"], nodes, config["output"])
         except FovealError:
             raise

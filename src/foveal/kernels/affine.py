@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import IMAGES, arguments, fields, floats, helper, integers, kernel, take_near
+from foveal.kernels.compiler import IMAGES, arguments, fields, floats, helper, integers, kernel, take
 from foveal.kernels.convolution import tile_rows
 from foveal.kernels.intrinsics import call_inner
 
@@ -40,7 +40,7 @@ def affine_forward(args, counter, thread):
     """
     a = arguments(args)
     panels = (a.units + a.C - 1) // a.C
-    task = take_near(counter, a.count * panels, thread)
+    task = take(counter, a.count * panels, thread)
     while task < a.count * panels:
         block, unit = task // panels, task % panels * a.C
         feature, size = integers(a.blocks, 2 * a.count)[2 * block], integers(a.blocks, 2 * a.count)[2 * block + 1]
@@ -48,7 +48,7 @@ def affine_forward(args, counter, thread):
         init = a.bias + 4 * unit if block == 0 else a.zeros
         dot_rows(table, a.R, a.x + 4 * feature, a.xs, a.w + 4 * (a.units * feature + unit * size), size,
                  size // a.lanes, init, 0, a.parts + 4 * (block * a.part_size + unit), a.ys, a.floor, a.n)  # fmt: skip
-        task = take_near(counter, a.count * panels, thread)
+        task = take(counter, a.count * panels, thread)
 
 
 @kernel(fields("parts part_size count y ys n units", "floor"))
@@ -57,7 +57,7 @@ def affine_sum(args, counter, thread):
     a = arguments(args)
     floor = np.float32(a.floor)
     tasks = (a.n + IMAGES - 1) // IMAGES
-    task = take_near(counter, tasks, thread)
+    task = take(counter, tasks, thread)
     while task < tasks:
         for n in range(task * IMAGES, min(a.n, (task + 1) * IMAGES)):
             y = floats(a.y + 4 * n * a.ys, a.units)
@@ -69,7 +69,7 @@ def affine_sum(args, counter, thread):
             for u in range(a.units):
                 if y[u] < floor:
                     y[u] = floor
-        task = take_near(counter, tasks, thread)
+        task = take(counter, tasks, thread)
 
 
 @helper
@@ -84,7 +84,7 @@ def affine_weight_gradient(args, counter, thread):
     """dw[u, f] = sum_n dy[n, u] x[n, f]; db[u] = sum_n dy[n, u]. A task is a panel of features, the last one db."""
     a = arguments(args)
     none = -float("inf")
-    task = take_near(counter, a.panels + 1, thread)
+    task = take(counter, a.panels + 1, thread)
     while task < a.panels + 1:
         if task == a.panels:
             db = floats(a.db, a.units)
@@ -97,16 +97,16 @@ def affine_weight_gradient(args, counter, thread):
             feature, at, stride, tiles = panel(a, task)
             tile_rows(tiles, a.R, a.dy, 1, a.dys, a.x + 4 * feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0, a.dw + at,
                       stride, none, a.lanes, a.units, a.ahead)  # fmt: skip
-        task = take_near(counter, a.panels + 1, thread)
+        task = take(counter, a.panels + 1, thread)
 
 
 @kernel(fields("dy dys w dx dxs one_tap zeros n units table panels ahead R lanes"))
 def affine_input_gradient(args, counter, thread):
     """dx[n, f] = sum_u dy[n, u] w[u, f]; a task is a panel of features."""
     a = arguments(args)
-    task = take_near(counter, a.panels, thread)
+    task = take(counter, a.panels, thread)
     while task < a.panels:
         feature, at, stride, tiles = panel(a, task)
         tile_rows(tiles, a.R, a.dy, a.dys, 1, a.w + at, stride, a.one_tap, 1, a.units, a.zeros, 0,
                   a.dx + 4 * feature, a.dxs, -float("inf"), a.lanes, a.n, a.ahead)  # fmt: skip
-        task = take_near(counter, a.panels, thread)
+        task = take(counter, a.panels, thread)

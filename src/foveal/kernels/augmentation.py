@@ -86,22 +86,24 @@ def gather(a, image, x, y):
 def gather_uint8(args, counter, thread):
     """y[i] = gather(x[numbers[i]]) for uint8 images; a task is a few images."""
     a = arguments(args)
-    size, first = image_size(a), take(counter) * a.images_a_task
+    size = image_size(a)
+    first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
     while first < a.n:
         for i in range(first, min(first + a.images_a_task, a.n)):
             gather(a, i, bytes_(a.x + integers(a.numbers, a.n)[i] * size, size), bytes_(a.y + i * size, size))
-        first = take(counter) * a.images_a_task
+        first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
 
 
 @kernel(_GATHER)
 def gather_float32(args, counter, thread):
     """y[i] = gather(x[numbers[i]]) for float32 images; a task is a few images."""
     a = arguments(args)
-    size, first = image_size(a), take(counter) * a.images_a_task
+    size = image_size(a)
+    first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
     while first < a.n:
         for i in range(first, min(first + a.images_a_task, a.n)):
             gather(a, i, floats(a.x + 4 * integers(a.numbers, a.n)[i] * size, size), floats(a.y + 4 * i * size, size))
-        first = take(counter) * a.images_a_task
+        first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
 
 
 KERNELS = {np.dtype(np.uint8): gather_uint8, np.dtype(np.float32): gather_float32}

@@ -153,7 +153,7 @@ def repeat(values, channels):
 def _all_parts(args, counter, thread):
     a = arguments(args)
     rows = a.n * a.planes * a.rows
-    part = take(counter)
+    part = take(counter, a.parts, thread)
     while part < a.parts:
         origin, s, q = sums_of(a, part)
         for i in range(a.width):
@@ -162,7 +162,7 @@ def _all_parts(args, counter, thread):
         for run in range(rows * part // a.parts, rows * (part + 1) // a.parts):
             image, rest = run // (a.planes * a.rows), run % (a.planes * a.rows)
             one_run(a, image, rest // a.rows, rest % a.rows, origin, s, q)
-        part = take(counter)
+        part = take(counter, a.parts, thread)
 
 
 def per_part(layout: np.dtype[Any], begin: Function) -> Callable[[Function], Kernel]:
@@ -232,7 +232,7 @@ def fold(a):
 def map_statistics(args, counter, thread):
     """mean and variance of the sums of `map_moments`; the running ones, if there are any, follow. One task."""
     a = arguments(args)
-    if take(counter) > 0:
+    if take(counter, 1, thread) > 0:
         return
     count, (s, q), (origin, _, _) = a.n * a.pixels, fold(a), sums_of(a, 0)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
@@ -250,7 +250,7 @@ def map_statistics(args, counter, thread):
 def map_running_statistics(args, counter, thread):
     """mean and variance are the running ones. One task."""
     a = arguments(args)
-    if take(counter) > 0:
+    if take(counter, 1, thread) > 0:
         return
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     for c in range(a.channels):
@@ -262,7 +262,7 @@ def map_running_statistics(args, counter, thread):
 def map_tables(args, counter, thread):
     """tables = mean, a, b. One task."""
     a = arguments(args)
-    if take(counter) > 0:
+    if take(counter, 1, thread) > 0:
         return
     scale, shift = floats(a.scale, a.channels), floats(a.shift, a.channels)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
@@ -281,7 +281,7 @@ def map_gradient_tables(args, counter, thread):
     Where mean and variance are given, they do not depend on x.
     """
     a = arguments(args)
-    if take(counter) > 0:
+    if take(counter, 1, thread) > 0:
         return
     share = 0.0 if a.given else 1.0 / (a.n * a.pixels)
     (s, q), scale = fold(a), floats(a.scale, a.channels)
@@ -393,10 +393,10 @@ def array_statistics(args, counter, thread):
     """mean and variance; a task is a channel."""
     a = arguments(args)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
-    c = take(counter)
+    c = take(counter, a.channels, thread)
     while c < a.channels:
         mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
-        c = take(counter)
+        c = take(counter, a.channels, thread)
 
 
 @kernel(fields("x y n channels size scale shift mean variance given", "epsilon"))
@@ -405,7 +405,7 @@ def array_forward(args, counter, thread):
     a = arguments(args)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     scale, shift = doubles(a.scale, a.channels), doubles(a.shift, a.channels)
-    c = take(counter)
+    c = take(counter, a.channels, thread)
     while c < a.channels:
         if not a.given:
             mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
@@ -413,7 +413,7 @@ def array_forward(args, counter, thread):
         for image in range(a.n):
             at = 4 * (image * a.channels + c) * a.size
             normalise_channel(floats(a.x + at, a.size), factor, b, floats(a.y + at, a.size))
-        c = take(counter)
+        c = take(counter, a.channels, thread)
 
 
 @kernel(fields("x dy dx n channels size scale mean variance given dscale dshift", "epsilon"))
@@ -422,7 +422,7 @@ def array_backward(args, counter, thread):
     a = arguments(args)
     mean, variance, scale = doubles(a.mean, a.channels), doubles(a.variance, a.channels), doubles(a.scale, a.channels)
     dscale, dshift, count = doubles(a.dscale, a.channels), doubles(a.dshift, a.channels), a.n * a.size
-    c = take(counter)
+    c = take(counter, a.channels, thread)
     while c < a.channels:
         if not a.given:
             mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
@@ -439,4 +439,4 @@ def array_backward(args, counter, thread):
             at = 4 * (image * a.channels + c) * a.size
             channel_gradient(floats(a.x + at, a.size), floats(a.dy + at, a.size), factor, by_x, d,
                              floats(a.dx + at, a.size))  # fmt: skip
-        c = take(counter)
+        c = take(counter, a.channels, thread)

@@ -182,16 +182,11 @@ def arguments(pointer):
 
 
 @helper
-def take(counter):
-    """Return the number of the next task. Which thread does a task changes nothing in its result."""
-    return fetch_add(counter, 1)
-
-
-@helper
-def take_near(counter, tasks, thread):
+def take(counter, tasks, thread):
     """Return the number of the next of so many tasks, `tasks` if none is left: odd threads take from the back.
 
-    A thread so meets about the same images, or the same weights, in each step: they are still in its own cache.
+    Which thread does a task changes nothing in its result. But so a thread meets about the same images, or the same
+    weights, in each step: they are still in its own cache.
     """
     if fetch_add(counter, 1) >= tasks:
         return tasks

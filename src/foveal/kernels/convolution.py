@@ -7,7 +7,7 @@ floats. The filter is packed in panels of the tile's width: (panel, tap, run, co
 
 from __future__ import annotations
 
-from foveal.kernels.compiler import arguments, block_pointer, fields, floats, helper, integers, kernel, take_near
+from foveal.kernels.compiler import arguments, block_pointer, fields, floats, helper, integers, kernel, take
 from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -80,11 +80,11 @@ def convolution_forward(args, counter, thread):
     """One problem; a task is a block of output rows of a plane."""
     a = arguments(args)
     blocks = (a.rows + a.block - 1) // a.block
-    task = take_near(counter, a.n * a.planes * blocks, thread)
+    task = take(counter, a.n * a.planes * blocks, thread)
     while task < a.n * a.planes * blocks:
         plane, start = task // blocks, task % blocks * a.block
         compute_rows(a, plane // a.planes, plane % a.planes, start)
-        task = take_near(counter, a.n * a.planes * blocks, thread)
+        task = take(counter, a.n * a.planes * blocks, thread)
 
 
 @kernel(fields("problems count n"))
@@ -92,14 +92,14 @@ def convolutions_forward(args, counter, thread):
     """Problems that read the same images: what one has read is still in the cache for the next. A task is an image."""
     a = arguments(args)
     problems = integers(a.problems, a.count)
-    image = take_near(counter, a.n, thread)
+    image = take(counter, a.n, thread)
     while image < a.n:
         for i in range(a.count):
             one = arguments(forward_block(problems[i]))
             for plane in range(one.planes):
                 for start in range(0, one.rows, one.block):
                     compute_rows(one, image, plane, start)
-        image = take_near(counter, a.n, thread)
+        image = take(counter, a.n, thread)
 
 
 _POOL = "pool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel marks_vector scratch scratch_size"
@@ -116,7 +116,7 @@ def convolution_pool_forward(args, counter, thread):
     scratch = a.scratch + 4 * thread * a.scratch_size
     ring = integers(scratch, a.ph)  # the addresses of a window's rows, in front of the rows themselves
     none = -float("inf")
-    task = take_near(counter, a.n * blocks, thread)
+    task = take(counter, a.n * blocks, thread)
     while task < a.n * blocks:
         n, start = task // blocks, task % blocks * a.block
         for p in range(a.panels):
@@ -139,7 +139,7 @@ def convolution_pool_forward(args, counter, thread):
                           a.y + 4 * (n * a.y_image + q * a.y_row + channel), a.ys,
                           a.marks + n * a.marks_image + pixel * a.marks_pixel + channel // a.lanes * a.marks_vector,
                           a.marks_pixel, a.floor)  # fmt: skip
-        task = take_near(counter, a.n * blocks, thread)
+        task = take(counter, a.n * blocks, thread)
 
 
 @helper
@@ -186,7 +186,7 @@ def convolution_weight_gradient(args, counter, thread):
     """
     a = arguments(args)
     combinations = a.panels * a.T
-    task = take_near(counter, a.parts * a.groups, thread)
+    task = take(counter, a.parts * a.groups, thread)
     while task < a.parts * a.groups:
         part, group = task // a.groups, task % a.groups
         dw = a.dw + 4 * part * a.dw_size
@@ -208,7 +208,7 @@ def convolution_weight_gradient(args, counter, thread):
                         if c % a.T == 0:
                             add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
                         add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, o, row, rows, columns, c)
-        task = take_near(counter, a.parts * a.groups, thread)
+        task = take(counter, a.parts * a.groups, thread)
 
 
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel scratch scratch_size dys"
@@ -225,7 +225,7 @@ def convolution_pool_weight_gradient(args, counter, thread):
     scratch = a.scratch + 4 * thread * a.scratch_size
     ring = integers(scratch, a.ph)
     row_size = a.columns * a.dys
-    task = take_near(counter, a.parts, thread)
+    task = take(counter, a.parts, thread)
     while task < a.parts:
         dw, db = a.dw + 4 * task * a.dw_size, a.db + 4 * task * a.db_size
         floats(dw, a.dw_size)[:] = 0
@@ -244,7 +244,7 @@ def convolution_pool_weight_gradient(args, counter, thread):
                 for c in range(a.panels * a.T):
                     add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, row_size, 0, q * a.sh, count * a.sh,
                                         a.columns, c)  # fmt: skip
-        task = take_near(counter, a.parts, thread)
+        task = take(counter, a.parts, thread)
 
 
 @kernel(fields(f"dy dy_image dy_pixel n channels full full_image full_row rows columns clear {_UNPOOL}"))
@@ -253,7 +253,7 @@ def unpool(args, counter, thread):
     a = arguments(args)
     scratch = a.scratch + 4 * thread * a.scratch_size
     ring = integers(scratch, a.ph)
-    task = take_near(counter, a.n, thread)
+    task = take(counter, a.n, thread)
     while task < a.n:
         full = a.full + 4 * task * a.full_image
         if a.clear:
@@ -267,4 +267,4 @@ def unpool(args, counter, thread):
                         a.dy + 4 * (task * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
                         a.marks + task * a.marks_image + pixel * a.marks_pixel, a.marks_pixel,
                         scratch + 4 * HEADER)  # fmt: skip
-        task = take_near(counter, a.n, thread)
+        task = take(counter, a.n, thread)

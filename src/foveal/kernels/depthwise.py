@@ -54,7 +54,7 @@ def depthwise_forward(args, counter, thread):
     The first `wide` columns of a row are covered by `more` large tiles, the others by `rest` small ones.
     """
     a = arguments(args)
-    task = take(counter)
+    task = take(counter, tasks_of(a), thread)
     while task < tasks_of(a):
         x, y, rows = rows_of(a, task)
         if a.more > 0:
@@ -64,7 +64,7 @@ def depthwise_forward(args, counter, thread):
             x, y = x + 4 * a.wide * a.advance, y + 4 * a.wide * a.ys
             call_forward(a.small, x, a.xs, a.w, a.ws, a.taps, a.T, a.bias, y, a.ys, a.floor, a.channels, a.rest, rows,
                          a.x_row, a.y_row)  # fmt: skip
-        task = take(counter)
+        task = take(counter, tasks_of(a), thread)
 
 
 @kernel(fields(f"{ROWS} cuts count dw dw_size ws db db_size parts"))
@@ -76,7 +76,7 @@ def depthwise_weight_gradient(args, counter, thread):
     """
     a = arguments(args)
     cuts = integers(a.cuts, 4 * a.count)
-    task = take(counter)
+    task = take(counter, a.parts, thread)
     while task < a.parts:
         dw, db = a.dw + 4 * task * a.dw_size, a.db + 4 * task * a.db_size
         floats(dw, a.dw_size)[:] = 0
@@ -91,27 +91,27 @@ def depthwise_weight_gradient(args, counter, thread):
                 if a.rest > 0:
                     call_gradient(small, x + 4 * a.wide * a.advance, a.xs, at, y + 4 * a.wide * a.ys, a.ys, to, a.ws,
                                   db, a.channels, a.rest, rows, a.x_row, a.y_row)  # fmt: skip
-        task = take(counter)
+        task = take(counter, a.parts, thread)
 
 
 @kernel(fields("x x_image y y_image n size times"))
 def repeat_channels(args, counter, thread):
     """y[i * times + j] = x[i]: each channel `times` times, side by side. A task is an image, its border with it."""
     a = arguments(args)
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         x, y = floats(a.x + 4 * task * a.x_image, a.size), floats(a.y + 4 * task * a.y_image, a.size * a.times)
         for i in range(a.size):
             for j in range(a.times):
                 y[i * a.times + j] = x[i]
-        task = take(counter)
+        task = take(counter, a.n, thread)
 
 
 @kernel(fields("x x_image y y_image n size times", "floor"))
 def add_channels(args, counter, thread):
     """x[i] = max(floor, sum over j of y[i * times + j]): `repeat_channels` backwards. A task is an image."""
     a = arguments(args)
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         x, y = floats(a.x + 4 * task * a.x_image, a.size), floats(a.y + 4 * task * a.y_image, a.size * a.times)
         for i in range(a.size):
@@ -119,4 +119,4 @@ def add_channels(args, counter, thread):
             for j in range(1, a.times):
                 total += y[i * a.times + j]
             x[i] = max(total, np.float32(a.floor))
-        task = take(counter)
+        task = take(counter, a.n, thread)

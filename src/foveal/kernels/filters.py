@@ -175,7 +175,7 @@ def filter_image(args, counter, thread):
     """
     a = arguments(args)
     base = a.scratch + thread * a.scratch_size
-    task = take(counter)
+    task = take(counter, a.bands * a.strips, thread)
     while task < a.bands * a.strips:
         p, first = task // a.strips * a.band_rows, task % a.strips * a.strip_columns
         last, columns = min(p + a.band_rows, a.rows), min(a.strip_columns, a.columns - first)
@@ -195,4 +195,4 @@ def filter_image(args, counter, thread):
                 else:
                     write_floats(a, place, columns, sums)
             p, oldest = p + a.R, (oldest + a.R if oldest + a.R < a.slots else oldest + a.R - a.slots)
-        task = take(counter)
+        task = take(counter, a.bands * a.strips, thread)

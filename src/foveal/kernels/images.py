@@ -57,13 +57,13 @@ def read_uint8(args, counter, thread):
     """x[i] = scale * source[numbers[i]] for uint8 images (C, *spatial); a task is a few segments."""
     a = arguments(args)
     size = a.channels * a.planes * a.rows * a.columns
-    first = take(counter) * a.segments_a_task
+    first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
     while first < segments(a):
         for s in range(first, min(first + a.segments_a_task, segments(a))):
             n, start, at, pixels = place(a, s)
             x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
             spread(bytes_(a.source + number(a, n) * size, size), x, a, at, pixels, np.float32(a.scale))
-        first = take(counter) * a.segments_a_task
+        first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
 
 
 @kernel(_READ)
@@ -71,13 +71,13 @@ def read_float32(args, counter, thread):
     """x[i] = scale * source[numbers[i]] for float32 images (C, *spatial); a task is a few segments."""
     a = arguments(args)
     size = a.channels * a.planes * a.rows * a.columns
-    first = take(counter) * a.segments_a_task
+    first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
     while first < segments(a):
         for s in range(first, min(first + a.segments_a_task, segments(a))):
             n, start, at, pixels = place(a, s)
             x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
             spread(floats(a.source + 4 * number(a, n) * size, size), x, a, at, pixels, np.float32(a.scale))
-        first = take(counter) * a.segments_a_task
+        first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
 
 
 @kernel(fields(f"target {_MAP}"))
@@ -85,7 +85,7 @@ def write_float32(args, counter, thread):
     """target[i] = x[i], from channels-last memory to (C, *spatial); a task is a few segments."""
     a = arguments(args)
     size = a.planes * a.rows * a.columns
-    first = take(counter) * a.segments_a_task
+    first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
     while first < segments(a):
         for s in range(first, min(first + a.segments_a_task, segments(a))):
             n, start, at, pixels = place(a, s)
@@ -95,4 +95,4 @@ def write_float32(args, counter, thread):
                 values = target[c * size + at : c * size + at + pixels]
                 for w in range(pixels):
                     values[w] = x[w * a.x_pixel + c]
-        first = take(counter) * a.segments_a_task
+        first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)

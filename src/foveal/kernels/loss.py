@@ -20,11 +20,11 @@ spread: Any = None
 
 def _batch(args, counter, thread):
     a = arguments(args)
-    first = IMAGES * take(counter)
+    first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
     while first < a.n:
         for image in range(first, min(first + IMAGES, a.n)):
             cross_entropy(a, image)
-        first = IMAGES * take(counter)
+        first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
 
 
 def _cross_entropy(a, image):

@@ -23,13 +23,13 @@ K = 256  # k of a tile: its x and w fill half of a 32 KB L1 cache at most
 def repeat_tile(args, counter, thread):
     """Call one tile again and again on this thread's operands; a task is `repeats` calls."""
     a = arguments(args)
-    task = take(counter)
+    task = take(counter, a.tasks, thread)
     while task < a.tasks:
         at = 4 * thread * a.size
         for _ in range(a.repeats):
             call_outer(a.function, a.x + at, K, 1, a.w + at, a.columns, a.taps, 1, K, a.zeros, 0, a.y + at, a.columns,
                        -np.inf, a.lanes, 0, 1, 1, 0, 0)  # fmt: skip
-        task = take(counter)
+        task = take(counter, a.tasks, thread)
 
 
 @functools.cache

@@ -55,13 +55,13 @@ def pool(args, counter, thread):
     """y[n, d, h, :] = what the tile makes of its taps in x; a task is a block of rows of a plane."""
     a = arguments(args)
     blocks = (a.height + a.block - 1) // a.block
-    task = take(counter)
+    task = take(counter, a.n * a.depth * blocks, thread)
     while task < a.n * a.depth * blocks:
         plane, start = task // blocks, task % blocks * a.block
         n, d = plane // a.depth, plane % a.depth
         for h in range(start, min(start + a.block, a.height)):
             walk_row(a, n, d, h, a.y + 4 * (n * a.y_image + d * a.y_plane + h * a.y_row))
-        task = take(counter)
+        task = take(counter, a.n * a.depth * blocks, thread)
 
 
 @kernel(fields(f"dy_pixel width parts gradients sums {WALK}"))
@@ -73,7 +73,7 @@ def coefficient_gradient(args, counter, thread):
     a = arguments(args)
     sums = a.sums + 4 * thread * a.width * a.channels
     lines = a.n * a.depth * a.height
-    task = take(counter)
+    task = take(counter, a.parts, thread)
     while task < a.parts:
         to = floats(a.gradients + 8 * task * a.channels, 2 * a.channels)
         to[:] = 0
@@ -89,4 +89,4 @@ def coefficient_gradient(args, counter, thread):
                 for c in range(a.channels):
                     dcoefficient[c] += dy[c] * total[c]
                     dbias[c] += dy[c]
-        task = take(counter)
+        task = take(counter, a.parts, thread)

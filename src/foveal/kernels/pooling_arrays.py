@@ -44,7 +44,7 @@ def max_pool(args, counter, thread):
     starts, columns = integers(a.starts, a.out_width), integers(a.columns, AXIS * a.taps)
     places = floats(a.scratch + 4 * thread * a.scratch_size, a.out_width).view(np.int32)
     size = a.depth * a.height * a.width
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         for o in range(a.out_depth):
             z, planes = meets(a.planes, o)
@@ -72,7 +72,7 @@ def max_pool(args, counter, thread):
                     index = integers(a.index + 8 * at, a.out_width)
                     for q in range(a.out_width):
                         index[q] = places[q]
-        task = take(counter)
+        task = take(counter, a.n, thread)
 
 
 _PLACED = fields("x y index bad n size out")
@@ -83,7 +83,7 @@ def add_at(args, counter, thread):
     """x[index] += y from x = 0, in the order of y; bad = 1 where an index lies outside its map. A task is a map."""
     a = arguments(args)
     bad = bytes_(a.bad, a.n)
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         x, y = floats(a.x + 4 * task * a.size, a.size), floats(a.y + 4 * task * a.out, a.out)
         index = integers(a.index + 8 * task * a.out, a.out)
@@ -93,7 +93,7 @@ def add_at(args, counter, thread):
                 x[index[i]] += y[i]
             else:
                 bad[task] = 1
-        task = take(counter)
+        task = take(counter, a.n, thread)
 
 
 @kernel(_PLACED)
@@ -101,7 +101,7 @@ def put_at(args, counter, thread):
     """x[index] = y, and 0 elsewhere; the last of several stays. As `add_at`."""
     a = arguments(args)
     bad = bytes_(a.bad, a.n)
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         x, y = floats(a.x + 4 * task * a.size, a.size), floats(a.y + 4 * task * a.out, a.out)
         index = integers(a.index + 8 * task * a.out, a.out)
@@ -111,7 +111,7 @@ def put_at(args, counter, thread):
                 x[index[i]] = y[i]
             else:
                 bad[task] = 1
-        task = take(counter)
+        task = take(counter, a.n, thread)
 
 
 @kernel(_PLACED)
@@ -119,7 +119,7 @@ def take_at(args, counter, thread):
     """y = x[index]; as `add_at`."""
     a = arguments(args)
     bad = bytes_(a.bad, a.n)
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         x, y = floats(a.x + 4 * task * a.size, a.size), floats(a.y + 4 * task * a.out, a.out)
         index = integers(a.index + 8 * task * a.out, a.out)
@@ -128,7 +128,7 @@ def take_at(args, counter, thread):
                 y[i] = x[index[i]]
             else:
                 bad[task] = 1
-        task = take(counter)
+        task = take(counter, a.n, thread)
 
 
 @helper
@@ -160,7 +160,7 @@ def mean_pool(args, counter, thread):
     coefficients, biases = floats(a.coefficient, a.channels), floats(a.bias, a.channels)
     shares = floats(a.shares, a.out_depth * a.out_height * a.out_width)
     sums = floats(a.scratch + 4 * thread * a.scratch_size, a.width)
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         coefficient, bias = coefficients[task % a.channels], biases[task % a.channels]
         for o in range(a.out_depth):
@@ -186,7 +186,7 @@ def mean_pool(args, counter, thread):
                 share = shares[at : at + a.out_width]
                 for q in range(a.out_width):
                     y[q] = coefficient * (share[q] * y[q]) + bias
-        task = take(counter)
+        task = take(counter, a.n, thread)
 
 
 @kernel(fields(f"dx dy shares coefficient channels {_TABLES} {_SCRATCH}"))
@@ -200,7 +200,7 @@ def mean_pool_grad(args, counter, thread):
     sums = floats(a.scratch + 4 * thread * a.scratch_size, a.out_width)
     pitch, size = (a.width + a.stride - 1) // a.stride, a.out_depth * a.out_height * a.out_width
     phases = floats(a.scratch + 4 * (thread * a.scratch_size + a.out_width), pitch * a.stride)
-    task = take(counter)
+    task = take(counter, a.n, thread)
     while task < a.n:
         coefficient = coefficients[task % a.channels]
         for z in range(a.depth):
@@ -228,4 +228,4 @@ def mean_pool_grad(args, counter, thread):
                     interleave(dx, phases, pitch, 2)
                 else:
                     interleave(dx, phases, pitch, a.stride)
-        task = take(counter)
+        task = take(counter, a.n, thread)

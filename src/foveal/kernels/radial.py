@@ -35,20 +35,20 @@ def add_slope(x, code, factor, dx):
 def radial_forward(args, counter, thread):
     """y[n, k] = -sum_j (x[n, j] - codes[k, j])^2; a task is some images."""
     a = arguments(args)
-    first = IMAGES * take(counter)
+    first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
     while first < a.n:
         for n in range(first, min(first + IMAGES, a.n)):
             x, y = floats(a.x + 4 * n * a.xs, a.features), floats(a.y + 4 * n * a.ys, a.classes)
             for k in range(a.classes):
                 y[k] = -squared_distance(x, floats(a.codes + 4 * k * a.features, a.features))
-        first = IMAGES * take(counter)
+        first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
 
 
 @kernel(fields("x xs codes dy dys dx dxs n features classes"))
 def radial_backward(args, counter, thread):
     """dx[n, j] = -2 sum_k dy[n, k] (x[n, j] - codes[k, j]); a task is some images."""
     a = arguments(args)
-    first = IMAGES * take(counter)
+    first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
     while first < a.n:
         for n in range(first, min(first + IMAGES, a.n)):
             x, dx = floats(a.x + 4 * n * a.xs, a.features), floats(a.dx + 4 * n * a.dxs, a.features)
@@ -56,4 +56,4 @@ def radial_backward(args, counter, thread):
             dx[:] = 0
             for k in range(a.classes):
                 add_slope(x, floats(a.codes + 4 * k * a.features, a.features), f32(-2) * dy[k], dx)
-        first = IMAGES * take(counter)
+        first = IMAGES * take(counter, -(-a.n // IMAGES), thread)

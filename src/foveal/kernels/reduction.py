@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import arguments, fields, floats, integers, kernel, take_near
+from foveal.kernels.compiler import arguments, fields, floats, integers, kernel, take
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 CHUNK = 4096
@@ -15,7 +15,7 @@ def sum_parts(args, counter, thread):
     """y[i] = part_0[i] + part_1[i] + ...; a task is a chunk."""
     a = arguments(args)
     chunks = (a.size + CHUNK - 1) // CHUNK
-    task = take_near(counter, chunks, thread)
+    task = take(counter, chunks, thread)
     while task < chunks:
         start = task * CHUNK
         size = min(CHUNK, a.size - start)
@@ -25,7 +25,7 @@ def sum_parts(args, counter, thread):
             part = floats(a.parts_at + 4 * (p * a.part_size + start), size)
             for i in range(size):
                 y[i] += part[i]
-        task = take_near(counter, chunks, thread)
+        task = take(counter, chunks, thread)
 
 
 @kernel(fields("x index y size"))
@@ -34,14 +34,14 @@ def gather(args, counter, thread):
     a = arguments(args)
     chunks = (a.size + CHUNK - 1) // CHUNK
     x = floats(a.x, 1 << 40)
-    task = take_near(counter, chunks, thread)
+    task = take(counter, chunks, thread)
     while task < chunks:
         start = task * CHUNK
         size = min(CHUNK, a.size - start)
         y, index = floats(a.y + 4 * start, size), integers(a.index + 8 * start, size)
         for i in range(size):
             y[i] = x[index[i]] if index[i] >= 0 else np.float32(0)
-        task = take_near(counter, chunks, thread)
+        task = take(counter, chunks, thread)
 
 
 @kernel(fields("x index y size"))
@@ -50,7 +50,7 @@ def scatter(args, counter, thread):
     a = arguments(args)
     chunks = (a.size + CHUNK - 1) // CHUNK
     y = floats(a.y, 1 << 40)
-    task = take_near(counter, chunks, thread)
+    task = take(counter, chunks, thread)
     while task < chunks:
         start = task * CHUNK
         size = min(CHUNK, a.size - start)
@@ -58,4 +58,4 @@ def scatter(args, counter, thread):
         for i in range(size):
             if index[i] >= 0:
                 y[index[i]] = x[i]
-        task = take_near(counter, chunks, thread)
+        task = take(counter, chunks, thread)

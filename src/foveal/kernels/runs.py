@@ -151,12 +151,12 @@ def _all_runs(args, counter, thread):
     a = arguments(args)
     runs = a.n * a.planes * a.rows
     group = (grain + a.size - 1) // a.size
-    first = group * take(counter)
+    first = group * take(counter, -(-runs // group), thread)
     while first < runs:
         for run in range(first, min(first + group, runs)):
             image, rest = run // (a.planes * a.rows), run % (a.planes * a.rows)
             one_run(a, image, rest // a.rows, rest % a.rows, thread)
-        first = group * take(counter)
+        first = group * take(counter, -(-runs // group), thread)
 
 
 def per_run(layout: np.dtype[Any], grain: int = GRAIN) -> Callable[[Function], Kernel]:

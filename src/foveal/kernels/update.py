@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import Kernel, arguments, fields, floats, helper, kernel, take_near
+from foveal.kernels.compiler import Kernel, arguments, fields, floats, helper, kernel, take
 from foveal.kernels.reduction import CHUNK
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -34,12 +34,12 @@ def sgd(args, counter, thread):
     """p -= lr (g + decay p)"""
     a = arguments(args)
     lr, decay = np.float32(a.c0), np.float32(a.c1)
-    task = take_near(counter, chunks(a), thread)
+    task = take(counter, chunks(a), thread)
     while task < chunks(a):
         p, g, _, _ = chunk(a, task)
         for i in range(p.size):
             p[i] -= lr * (g[i] + decay * p[i])
-        task = take_near(counter, chunks(a), thread)
+        task = take(counter, chunks(a), thread)
 
 
 @kernel(_UPDATE)
@@ -47,13 +47,13 @@ def momentum(args, counter, thread):
     """m = mu m + g + decay p;  p -= lr m"""
     a = arguments(args)
     lr, decay, mu = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    task = take_near(counter, chunks(a), thread)
+    task = take(counter, chunks(a), thread)
     while task < chunks(a):
         p, g, m, _ = chunk(a, task)
         for i in range(p.size):
             m[i] = mu * m[i] + (g[i] + decay * p[i])
             p[i] -= lr * m[i]
-        task = take_near(counter, chunks(a), thread)
+        task = take(counter, chunks(a), thread)
 
 
 @kernel(_UPDATE)
@@ -61,14 +61,14 @@ def nesterov(args, counter, thread):
     """g' = g + decay p;  m = mu m + g';  p -= lr (g' + mu m)"""
     a = arguments(args)
     lr, decay, mu = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    task = take_near(counter, chunks(a), thread)
+    task = take(counter, chunks(a), thread)
     while task < chunks(a):
         p, g, m, _ = chunk(a, task)
         for i in range(p.size):
             d = g[i] + decay * p[i]
             m[i] = mu * m[i] + d
             p[i] -= lr * (d + mu * m[i])
-        task = take_near(counter, chunks(a), thread)
+        task = take(counter, chunks(a), thread)
 
 
 @kernel(_UPDATE)
@@ -76,14 +76,14 @@ def adagrad(args, counter, thread):
     """g' = g + decay p;  m += g'^2;  p -= lr g' / (sqrt(m) + eps)"""
     a = arguments(args)
     lr, decay, eps = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    task = take_near(counter, chunks(a), thread)
+    task = take(counter, chunks(a), thread)
     while task < chunks(a):
         p, g, m, _ = chunk(a, task)
         for i in range(p.size):
             d = g[i] + decay * p[i]
             m[i] += d * d
             p[i] -= lr * d / (np.sqrt(m[i]) + eps)
-        task = take_near(counter, chunks(a), thread)
+        task = take(counter, chunks(a), thread)
 
 
 @kernel(_UPDATE)
@@ -92,14 +92,14 @@ def rmsprop(args, counter, thread):
     a = arguments(args)
     lr, decay, rho, eps = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2), np.float32(a.c3)
     rest = np.float32(1 - a.c2)
-    task = take_near(counter, chunks(a), thread)
+    task = take(counter, chunks(a), thread)
     while task < chunks(a):
         p, g, m, _ = chunk(a, task)
         for i in range(p.size):
             d = g[i] + decay * p[i]
             m[i] = rho * m[i] + rest * (d * d)
             p[i] -= lr * d / (np.sqrt(m[i]) + eps)
-        task = take_near(counter, chunks(a), thread)
+        task = take(counter, chunks(a), thread)
 
 
 @helper
@@ -119,20 +119,20 @@ def adam_step(a, task, l2, shrink):
 def adam(args, counter, thread):
     """Adam with the decay added to the gradient."""
     a = arguments(args)
-    task = take_near(counter, chunks(a), thread)
+    task = take(counter, chunks(a), thread)
     while task < chunks(a):
         adam_step(a, task, np.float32(a.c1), np.float32(1))
-        task = take_near(counter, chunks(a), thread)
+        task = take(counter, chunks(a), thread)
 
 
 @kernel(_UPDATE)
 def adamw(args, counter, thread):
     """Adam with the decay apart: p shrinks by 1 - lr decay."""
     a = arguments(args)
-    task = take_near(counter, chunks(a), thread)
+    task = take(counter, chunks(a), thread)
     while task < chunks(a):
         adam_step(a, task, np.float32(0), np.float32(1 - a.c0 * a.c1))
-        task = take_near(counter, chunks(a), thread)
+        task = take(counter, chunks(a), thread)
 
 
 KERNELS: dict[str, Kernel] = {k.name: k for k in (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw)}

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,6 +44,8 @@ def correlate(x: Array, w: Array, window: Window, groups: int, threads: int) -> 
     threads : int
         How many blocks are computed at once.
     """
+    from concurrent.futures import ThreadPoolExecutor  # takes its time to import, and few need it
+
     spatial, axes = x.shape[2:], tuple(range(-len(window.kernel), 0))
     extent, stride, output = window.extent, window.stride, window.output(spatial)
     everywhere = [

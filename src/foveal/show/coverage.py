@@ -93,5 +93,7 @@ def _cells(figure: Figure, axes: Axes, counts: Counts) -> None:
             ink = "white" if count == 0 or count > 0.4 * most else INK
             axes.text(column, row, short(float(count)), ha="center", va="center", fontsize=8, color=ink)
     if counts.min() < most:
-        bar = figure.colorbar(image, ax=axes, shrink=0.8)
+        from matplotlib.ticker import MaxNLocator
+
+        bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=MaxNLocator(integer=True))
         bar.set_label("times", color=INK)
