@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from foveal.kernels.compiler import IMAGES, arguments, fields, floats, helper, integers, kernel, take
-from foveal.kernels.convolution import tile_rows
+from foveal.kernels.convolution import deal, tile_rows
 from foveal.kernels.intrinsics import call_inner
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -20,16 +20,14 @@ from foveal.kernels.intrinsics import call_inner
 @helper
 def dot_rows(table, R, x, xs, w, ws, K, init, i_s, y, ys, floor, rows):
     """Cover `rows` rows of x with dot-product tiles of nearly equal size."""
-    tiles = (rows + R - 1) // R
-    small = rows // tiles
-    more = rows - small * tiles
+    size, few, more = deal(rows, R)
     tile = integers(table, R + 1)
     if more > 0:
-        call_inner(tile[small + 1], x, xs, w, ws, K, init, i_s, y, ys, floor, more)
-        done = more * (small + 1)
+        call_inner(tile[size + 1], x, xs, w, ws, K, init, i_s, y, ys, floor, more)
+        done = more * (size + 1)
         x, init, y = x + 4 * done * xs, init + 4 * done * i_s, y + 4 * done * ys
-    if tiles > more:
-        call_inner(tile[small], x, xs, w, ws, K, init, i_s, y, ys, floor, tiles - more)
+    if few > 0:
+        call_inner(tile[size], x, xs, w, ws, K, init, i_s, y, ys, floor, few)
 
 
 @kernel(fields("x xs w blocks count lanes bias zeros parts part_size ys n units C main last R", "floor"))
@@ -95,8 +93,8 @@ def affine_weight_gradient(args, counter, thread):
                     db[u] += dy[u]
         else:
             feature, at, stride, tiles = panel(a, task)
-            tile_rows(tiles, a.R, a.dy, 1, a.dys, a.x + 4 * feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0, a.dw + at,
-                      stride, none, a.lanes, a.units, a.ahead)  # fmt: skip
+            tile_rows(tiles, deal(a.units, a.R), a.dy, 1, a.dys, a.x + 4 * feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0,
+                      a.dw + at, stride, none, a.lanes, a.ahead)  # fmt: skip
         task = take(counter, a.panels + 1, thread)
 
 
@@ -107,6 +105,6 @@ def affine_input_gradient(args, counter, thread):
     task = take(counter, a.panels, thread)
     while task < a.panels:
         feature, at, stride, tiles = panel(a, task)
-        tile_rows(tiles, a.R, a.dy, a.dys, 1, a.w + at, stride, a.one_tap, 1, a.units, a.zeros, 0,
-                  a.dx + 4 * feature, a.dxs, -float("inf"), a.lanes, a.n, a.ahead)  # fmt: skip
+        tile_rows(tiles, deal(a.n, a.R), a.dy, a.dys, 1, a.w + at, stride, a.one_tap, 1, a.units, a.zeros, 0,
+                  a.dx + 4 * feature, a.dxs, -float("inf"), a.lanes, a.ahead)  # fmt: skip
         task = take(counter, a.panels, thread)

@@ -15,22 +15,27 @@ HEADER = 128  # floats in front of a thread's scratch: the addresses of the rows
 
 
 @helper
-def tile_rows(table, R, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, rows, ahead=0, N=1, xn=0, yn=0):
-    """Cover N lines of `rows` rows with tiles of nearly equal size, the larger ones first. Strides are in floats."""
+def deal(rows, R):
+    """Deal rows out to tiles of at most R, nearly equal: rows of a small tile, small tiles, tiles with a row more."""
     tiles = (rows + R - 1) // R
     small = rows // tiles
-    more = rows - small * tiles
-    tile = integers(table, R + 1)
+    return small, tiles - (rows - small * tiles), rows - small * tiles
+
+
+@helper
+def tile_rows(table, dealt, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead=0, N=1, xn=0, yn=0):
+    """Cover N lines of rows, `dealt` to tiles, the larger ones first. Strides are in floats."""
+    size, few, more = dealt
+    tile = integers(table, size + 2)
     if more > 0:
-        call_outer(tile[small + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, more, N, xn, yn)
-        done = more * (small + 1)
+        call_outer(tile[size + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, more, N, xn, yn)
+        done = more * (size + 1)
         x, init, y = x + 4 * done * xs, init + 4 * done * i_s, y + 4 * done * ys
-    if tiles > more:
-        rest = tiles - more
-        call_outer(tile[small], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, rest, N, xn, yn)
+    if few > 0:
+        call_outer(tile[size], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, few, N, xn, yn)
 
 
-PANELS = "w main last taps last_taps R T K width last_width panels channels lanes"
+PANELS = "w main last taps last_taps small few more T K width last_width panels channels lanes"
 
 
 @helper
@@ -53,8 +58,8 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
         first, count, same = live[2 * (row + done)], live[2 * (row + done) + 1], 1
         while done + same < lines and live[2 * (row + done + same)] == first:
             same += 1
-        tile_rows(table, a.R, x + 4 * done * x_row, a.xs, 1, w, width, taps + 16 * first, count, a.K,
-                  a.bias + 4 * channel, 0, y + 4 * done * y_row, ys, floor, tail, a.columns, 0, same, x_row,
+        tile_rows(table, (a.small, a.few, a.more), x + 4 * done * x_row, a.xs, 1, w, width, taps + 16 * first, count,
+                  a.K, a.bias + 4 * channel, 0, y + 4 * done * y_row, ys, floor, tail, 0, same, x_row,
                   y_row)  # fmt: skip
         done += same
 
@@ -105,40 +110,43 @@ def convolutions_forward(args, counter, thread):
 _POOL = "pool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel marks_vector scratch scratch_size"
 
 
-@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live {PANELS} {_POOL}", "floor"))
+@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live slots {PANELS} {_POOL}", "floor"))
 def convolution_pool_forward(args, counter, thread):
     """Convolution, bias, activation floor and max pooling in one pass; a task is a block of pooled rows of an image.
 
-    Only as many rows of the un-pooled map exist as a window is high: a ring in this thread's scratch, in L1.
+    Only a few rows of the un-pooled map exist, a ring of `slots` rows in this thread's scratch, in L1: as many as are
+    needed for some pooled rows at a time.
     """
     a = arguments(args)
     blocks = (a.pooled_rows + a.block - 1) // a.block
     scratch = a.scratch + 4 * thread * a.scratch_size
     ring = integers(scratch, a.ph)  # the addresses of a window's rows, in front of the rows themselves
-    none = -float("inf")
+    together = (a.slots - a.ph) // a.sh + 1
     task = take(counter, a.n * blocks, thread)
     while task < a.n * blocks:
         n, start = task // blocks, task % blocks * a.block
         for p in range(a.panels):
             _, _, _, channel, width, tail = panel(a, p)
-            channels = width - a.lanes + tail
-            done = start * a.sh
-            for q in range(start, min(start + a.block, a.pooled_rows)):
-                done = max(done, q * a.sh)
-                while done < q * a.sh + a.ph:
-                    slot = done % a.ph
-                    lines = min(q * a.sh + a.ph - done, a.ph - slot)  # up to where the ring begins again
+            done, q, stop = start * a.sh, start, min(start + a.block, a.pooled_rows)
+            while q < stop:
+                count = min(together, stop - q)
+                done, needed = max(done, q * a.sh), (q + count - 1) * a.sh + a.ph
+                while done < needed:
+                    slot = done % a.slots
+                    lines = min(needed - done, a.slots - slot)  # up to where the ring begins again
                     x = a.x + 4 * (n * a.x_image + done * a.x_row)
                     y = scratch + 4 * HEADER + 4 * slot * a.columns * width
-                    tile_lines(a, p, x, y, width, none, a.lanes, done, lines, a.x_row, a.columns * width)
+                    tile_lines(a, p, x, y, width, -float("inf"), a.lanes, done, lines, a.x_row, a.columns * width)
                     done += lines
-                for r in range(a.ph):
-                    ring[r] = scratch + 4 * HEADER + 4 * ((q * a.sh + r) % a.ph) * a.columns * width
-                pixel = q * a.pooled_columns
-                call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, channels,
-                          a.y + 4 * (n * a.y_image + q * a.y_row + channel), a.ys,
-                          a.marks + n * a.marks_image + pixel * a.marks_pixel + channel // a.lanes * a.marks_vector,
-                          a.marks_pixel, a.floor)  # fmt: skip
+                for row in range(q, q + count):
+                    for r in range(a.ph):
+                        ring[r] = scratch + 4 * HEADER + 4 * ((row * a.sh + r) % a.slots) * a.columns * width
+                    pixel = row * a.pooled_columns
+                    call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, width - a.lanes + tail,
+                              a.y + 4 * (n * a.y_image + row * a.y_row + channel), a.ys,
+                              a.marks + n * a.marks_image + pixel * a.marks_pixel + channel // a.lanes * a.marks_vector,
+                              a.marks_pixel, a.floor)  # fmt: skip
+                q += count
         task = take(counter, a.n * blocks, thread)
 
 
@@ -157,8 +165,8 @@ def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, rows, columns, co
         return
     to = dw + offset - a.w + 4 * t * a.K * width
     x, dy = x + 4 * skipped * a.x_row, dy + 4 * skipped * dy_row
-    tile_rows(table, a.R, x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows,
-              columns, to, width, to, width, -float("inf"), tail, a.K, a.R)  # fmt: skip
+    tile_rows(table, (a.small, a.few, a.more), x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys,
+              a.pixel_rows, rows, columns, to, width, to, width, -float("inf"), tail, a.small)  # fmt: skip
 
 
 _GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live"
@@ -170,8 +178,8 @@ def add_bias_gradient(a, dy, db, rows, columns, p):
     _, _, _, channel, width, tail = panel(a, p)
     table = a.one_last if p == a.panels - 1 else a.one_main
     to = db + 4 * channel
-    tile_rows(table, 1, a.one, 0, 0, dy + 4 * channel, a.dys, a.one_rows, rows, columns, to, width, to, width,
-              -float("inf"), tail, 1)  # fmt: skip
+    tile_rows(table, (1, 1, 0), a.one, 0, 0, dy + 4 * channel, a.dys, a.one_rows, rows, columns, to, width, to, width,
+              -float("inf"), tail)  # fmt: skip
 
 
 _ALONE = "x_plane dy_plane dy_row dys groups planes rows cuts one one_rows one_main one_last"

@@ -33,6 +33,7 @@ PARTS = 16  # a batch's gradient is summed in at most so many parts, whatever th
 PART_FLOATS = 2_000_000  # all parts of a gradient together (8 MB)
 PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so that adding them up costs little
 TOGETHER = 200_000  # floats of the filters of problems that are computed image by image (0.8 MB)
+RING = 5_000  # floats of un-pooled rows that wait for pooling (20 KB): they stay in L1
 PIXELS = 140  # pixels of a weight gradient's tile: what it reads of x and dy stays in L1 between tiles
 
 
@@ -237,7 +238,9 @@ class Correlation:
         cut = self.panels(x)
         (ph, pw), (ph_s, pw_s) = pool.kernel, pool.stride
         sh, sw = self.window.stride
-        size = loops.HEADER + ph * self.output[1] * cut.tile.width
+        row_size = self.output[1] * cut.tile.width
+        slots = max(ph, RING // row_size) if ph_s <= ph else ph
+        size = loops.HEADER + slots * row_size
         scratch = zeros(threads * size)
         row = f"max_pool_{self.isa.name}_{ph}x{pw}_{int(marks is not None)}"
         address = self._pool(row, pooltile.forward(self.isa, (ph, pw), marks is not None))
@@ -247,8 +250,8 @@ class Correlation:
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
                  y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block, live=live,
-                 floor=floor, **cut.arguments(order), pool=address, ph=ph, sh=ph_s, sw=pw_s, pooled_rows=PP,
-                 pooled_columns=PQ, marks=marks if marks is not None else 0, **self._marks(pool),
+                 slots=slots, floor=floor, **cut.arguments(order), pool=address, ph=ph, sh=ph_s, sw=pw_s,
+                 pooled_rows=PP, pooled_columns=PQ, marks=marks if marks is not None else 0, **self._marks(pool),
                  marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), scratch=scratch, scratch_size=size)
         ]  # fmt: skip
 

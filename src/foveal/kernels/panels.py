@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.kernels.tiles import Tile, table
+from foveal.kernels.tiles import Tile, split, table
 
 Index = NDArray[np.int64]
 
@@ -73,10 +73,12 @@ class Panels:
         def taps(width: int) -> Index:
             return np.stack([np.array(self.taps, np.int64)[numbers], numbers * self.run * width], 1).ravel()
 
+        tiles, small, more = split(rows, t.R)
         return {
+            "small": small, "few": tiles - more, "more": more,
             "main": table(kind, t, t.C, rows) if self.count > 1 else np.zeros(1, np.int64),
             "last": table(kind, t, self.last_width // t.isa.lanes, rows),
-            "taps": taps(t.width), "last_taps": taps(self.last_width), "R": t.R, "T": len(self.taps), "K": self.run,
+            "taps": taps(t.width), "last_taps": taps(self.last_width), "T": len(self.taps), "K": self.run,
             "width": t.width, "last_width": self.last_width, "panels": self.count, "channels": self.columns,
             "lanes": t.isa.lanes,
         }  # fmt: skip
