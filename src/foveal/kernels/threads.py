@@ -7,7 +7,7 @@ them, so neither do the bits of the result.
 The caller never waits for a thread that has not begun: the word STATE says which step is open and how many helpers
 are inside; a helper joins an open step if it can, and the caller closes the step when the tasks are gone and nobody
 is inside. So a sleeping or displaced thread costs its share of the speed, not a stall. Between steps the helpers look
-at STATE without the GIL, and after SPIN turns in vain they sleep.
+at STATE without the GIL, and when no program has run for SPIN turns they sleep.
 
 Only one Python thread at a time has the pool; another one that calls meanwhile runs its program alone.
 """
@@ -39,7 +39,7 @@ from foveal.kernels.intrinsics import (
 LINE = 8  # int64 values in a cache line: what different threads write must not share one
 PATIENCE = 20_000  # turns of waiting before a thread that waits for a helper offers its processor
 SPIN = 20_000  # turns of waiting (about 0.2 to 1 ms) before a helper goes to sleep
-STATE, KERNEL, BLOCK, COUNTER, ASLEEP = 0, LINE, LINE + 1, LINE + 2, 2 * LINE  # places on the pool's board
+STATE, RUNNING, KERNEL, BLOCK, COUNTER, ASLEEP = 0, 1, LINE, LINE + 1, LINE + 2, 2 * LINE  # places on the pool's board
 OPEN = 1 << 15  # STATE is step number << 16 | OPEN | helpers inside
 
 
@@ -47,6 +47,8 @@ OPEN = 1 << 15  # STATE is step number << 16 | OPEN | helpers inside
 def run_program(steps, length, counters, board, threads):
     """Run the steps, (kernel, block) pairs, one after the other; each has a cache line of `counters`."""
     mode = flush_denormals()
+    if threads > 1:
+        exchange(board + 8 * RUNNING, 1)
     for s in range(length):
         pair, counter = steps + 16 * s, counters + 64 * s
         for word in range(3):  # tasks taken: in all, from the front, from the back
@@ -67,12 +69,17 @@ def run_program(steps, length, counters, board, threads):
             turns += 1
             if turns > PATIENCE:  # a helper inside has lost its processor, perhaps to this very loop
                 give_way()
+    if threads > 1:
+        exchange(board + 8 * RUNNING, 0)
     restore_mode(mode)
 
 
 @cached
 def help_out(board, thread, spin):
-    """Join every step that opens; return when none opened for `spin` turns."""
+    """Join every step that opens; return when no program has run for `spin` turns.
+
+    While one runs it stays awake, however long a step with few tasks keeps the others: nobody would wake it.
+    """
     seen, idle = 0, 0
     mode = flush_denormals()
     while idle < spin:
@@ -89,6 +96,9 @@ def help_out(board, thread, spin):
         else:
             pause()
             idle += 1
+            if idle == spin and load_acquire(board + 8 * RUNNING) != 0:
+                give_way()
+                idle = 0
     restore_mode(mode)
 
 
