@@ -82,7 +82,7 @@ def _room(isa: ISA) -> int:
 
 def outer_candidates(isa: ISA) -> list[tuple[int, int]]:
     """Return every (R, C) that fits: R*C accumulators, C weights and one broadcast value."""
-    return [(R, C) for C in range(1, 5) for R in range(1, 15) if _room(isa) >= R * C + C + 1]
+    return [(R, C) for C in range(1, 5) for R in range(1, isa.registers) if _room(isa) >= R * C + C + 1]
 
 
 def _outer_cost(isa: ISA, R: int, C: int) -> float:
