@@ -14,6 +14,9 @@ import pytest
 import foveal as fv
 from foveal.errors import ParameterError
 from foveal.kernels import threads
+from foveal.kernels.compiler import arguments, fields, integers, kernel, take
+from foveal.kernels.intrinsics import pause
+from foveal.kernels.steps import program, step
 from foveal.kernels.threads import available, pool, set_threads
 from foveal.layers import Affine, Convolution, MaxPool, ReLU
 from tests.support.machine import bits
@@ -100,6 +103,32 @@ def test_one_caller_has_the_pool_and_another_works_alone():
         np.testing.assert_array_equal(bits(net.predict(X)), bits(expected))
     finally:
         pool()._taken.release()
+
+
+@kernel(fields("tasks turns seen"))
+def wait(args, counter, thread):
+    """Each task takes so many turns of waiting; seen[thread] counts those of a thread."""
+    a = arguments(args)
+    task = take(counter, a.tasks, thread)
+    while task < a.tasks:
+        for _ in range(a.turns):
+            pause()
+        integers(a.seen, 8)[thread] += 1
+        task = take(counter, a.tasks, thread)
+
+
+def test_a_long_task_puts_no_helper_to_sleep_for_the_rest_of_the_program():
+    set_threads(2)
+    alone, shared = np.zeros(8, np.int64), np.zeros(8, np.int64)
+    long = step("one task", wait, tasks=1, turns=50 * threads.SPIN, seen=alone)
+    many = step("many tasks", wait, tasks=400, turns=threads.SPIN // 4, seen=shared)
+    run = program([long, many])
+    for _ in range(3):
+        run.run()
+    assert alone.sum() == 3
+    assert shared.sum() == 1200
+    assert shared.min() == 0  # there are two threads, not eight
+    assert shared[:2].min() > 0, "one thread slept while the other worked"
 
 
 def asleep():

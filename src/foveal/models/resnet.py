@@ -92,7 +92,7 @@ class ResNet(Network):
 
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "cifar10": {
-            "epochs": 15, "batch_size": 128, "optimizer": "nesterov", "lr": 0.2, "schedule": "onecycle",
+            "epochs": 12, "batch_size": 128, "optimizer": "nesterov", "lr": 0.2, "schedule": "onecycle",
             "weight_decay": 5e-4, "augment": "crop=4,flip",
         }
     }  # fmt: skip
