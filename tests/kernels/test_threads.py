@@ -131,6 +131,25 @@ def test_a_long_task_puts_no_helper_to_sleep_for_the_rest_of_the_program():
     assert shared[:2].min() > 0, "one thread slept while the other worked"
 
 
+def test_a_helper_that_is_about_to_sleep_sees_that_a_program_has_begun(monkeypatch):
+    """The caller found nobody asleep, since the helper had not said so yet: nobody would wake it."""
+    calls = []
+    monkeypatch.setattr(threads, "help_out", lambda *_: calls.append(time.sleep(0.001)))
+    set_threads(2)
+    threads.swap(pool()._running, 1)
+    for _ in range(2000):
+        if len(calls) > 20:
+            break
+        time.sleep(0.001)
+    assert len(calls) > 20, "it sleeps while a program runs"
+    threads.swap(pool()._running, 0)
+    for _ in range(2000):
+        if asleep() == [1]:
+            break
+        time.sleep(0.001)
+    assert asleep() == [1]
+
+
 def asleep():
     return [ctypes.c_int64.from_address(place).value for place in pool()._asleep[1:]]
 

@@ -47,8 +47,6 @@ OPEN = 1 << 15  # STATE is step number << 16 | OPEN | helpers inside
 def run_program(steps, length, counters, board, threads):
     """Run the steps, (kernel, block) pairs, one after the other; each has a cache line of `counters`."""
     mode = flush_denormals()
-    if threads > 1:
-        exchange(board + 8 * RUNNING, 1)
     for s in range(length):
         pair, counter = steps + 16 * s, counters + 64 * s
         for word in range(3):  # tasks taken: in all, from the front, from the back
@@ -69,8 +67,6 @@ def run_program(steps, length, counters, board, threads):
             turns += 1
             if turns > PATIENCE:  # a helper inside has lost its processor, perhaps to this very loop
                 give_way()
-    if threads > 1:
-        exchange(board + 8 * RUNNING, 0)
     restore_mode(mode)
 
 
@@ -106,6 +102,12 @@ def help_out(board, thread, spin):
 def swap(address, value):
     """Put `value` at `address` and return what was there, in one step."""
     return exchange(address, value)
+
+
+@cached
+def load(address):
+    """Return what is at `address`."""
+    return load_acquire(address)
 
 
 def available() -> int:
@@ -148,6 +150,7 @@ class Pool:
         self._taken = threading.Lock()
         self._memory = np.zeros(LINE * (3 + size), np.int64)
         self._board = self._memory.ctypes.data + -self._memory.ctypes.data % 64
+        self._running = self._board + 8 * RUNNING
         self._alarms = [threading.Semaphore(0) for _ in range(size)]
         self._asleep = [self._board + 8 * (ASLEEP + LINE * t) for t in range(size)]
         self._stopped = False
@@ -160,9 +163,11 @@ class Pool:
             run_program(steps, length, counters, 0, 1)
             return
         try:
+            swap(self._running, 1)  # before it looks who sleeps: a helper says that it will sleep, and then looks here
             self._wake()
             run_program(steps, length, counters, self._board, self.size)
         finally:
+            swap(self._running, 0)
             self._taken.release()
 
     def stop(self) -> None:
@@ -180,8 +185,9 @@ class Pool:
         while not self._stopped:
             help_out(self._board, t, SPIN)
             swap(self._asleep[t], 1)
-            if self._stopped and swap(self._asleep[t], 0):
-                return
+            awake = self._stopped or load(self._running)  # a program may have begun before it could say so
+            if awake and swap(self._asleep[t], 0):
+                continue
             self._alarms[t].acquire()
 
 
