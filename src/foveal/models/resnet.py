@@ -92,7 +92,7 @@ class ResNet(Network):
 
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "cifar10": {
-            "epochs": 16, "batch_size": 64, "optimizer": "nesterov", "lr": 0.1, "schedule": "onecycle",
+            "epochs": 20, "batch_size": 64, "optimizer": "nesterov", "lr": 0.1, "schedule": "onecycle",
             "weight_decay": 2e-4, "augment": "crop=4,flip",
         }
     }  # fmt: skip
