@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from foveal.kernels.compiler import fields, kernel
+from foveal.kernels.compiler import fields
+from foveal.kernels.tasks import once, per_task
 from tests.support.subprocesses import python
 
 TRAIN = """
@@ -56,7 +57,7 @@ def test_a_damaged_cache_is_not_run(tmp_path):
 
 
 def test_blocks_want_every_field_and_no_other():
-    made = kernel(fields("x n", "scale"))(lambda args, counter, thread: None)
+    made = per_task(fields("x n", "scale"), once)(lambda a, task, thread: None)
     assert made.block(x=1, n=2, scale=0.5)[0].tolist() == (1, 2, 0.5)
     for wrong in ({"x": 1, "n": 2}, {"x": 1, "n": 2, "scale": 1.0, "y": 3}):
         with pytest.raises(TypeError, match="missing or unknown"):

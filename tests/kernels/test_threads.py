@@ -14,9 +14,10 @@ import pytest
 import foveal as fv
 from foveal.errors import ParameterError
 from foveal.kernels import threads
-from foveal.kernels.compiler import arguments, fields, integers, kernel, take
+from foveal.kernels.compiler import fields, integers
 from foveal.kernels.intrinsics import pause
 from foveal.kernels.steps import program, step
+from foveal.kernels.tasks import per_task
 from foveal.kernels.threads import available, pool, set_threads
 from foveal.layers import Affine, Convolution, MaxPool, ReLU
 from tests.support.machine import bits
@@ -105,16 +106,12 @@ def test_one_caller_has_the_pool_and_another_works_alone():
         pool()._taken.release()
 
 
-@kernel(fields("tasks turns seen"))
-def wait(args, counter, thread):
+@per_task(fields("tasks turns seen"), lambda a: a.tasks)
+def wait(a, task, thread):
     """Each task takes so many turns of waiting; seen[thread] counts those of a thread."""
-    a = arguments(args)
-    task = take(counter, a.tasks, thread)
-    while task < a.tasks:
-        for _ in range(a.turns):
-            pause()
-        integers(a.seen, 8)[thread] += 1
-        task = take(counter, a.tasks, thread)
+    for _ in range(a.turns):
+        pause()
+    integers(a.seen, 8)[thread] += 1
 
 
 def test_a_long_task_puts_no_helper_to_sleep_for_the_rest_of_the_program():

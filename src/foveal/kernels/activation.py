@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from foveal.kernels import exponential
-from foveal.kernels.compiler import Kernel
+from foveal.kernels.compiler import Function, Kernel, inlined, named_after
 from foveal.kernels.intrinsics import wide_vectors
-from foveal.kernels.runs import Function, binary, inlined, named_after, unary
+from foveal.kernels.runs import binary, unary
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 f32 = np.float32

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.kernels.compiler import arguments, bytes_, fields, floats, helper, integers, kernel, take
+from foveal.kernels.compiler import bytes_, fields, floats, helper, integers
 from foveal.kernels.steps import Step, step
+from foveal.kernels.tasks import per_task
 from foveal.reference.augmentation import HOLE, REFLECT
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -82,28 +83,21 @@ def gather(a, image, x, y):
                 gather_line(out, x[line : line + a.columns], columns, hole[d] & hole[a.planes + h], column_holes)
 
 
-@kernel(_GATHER)
-def gather_uint8(args, counter, thread):
-    """y[i] = gather(x[numbers[i]]) for uint8 images; a task is a few images."""
-    a = arguments(args)
-    size = image_size(a)
-    first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
-    while first < a.n:
-        for i in range(first, min(first + a.images_a_task, a.n)):
-            gather(a, i, bytes_(a.x + integers(a.numbers, a.n)[i] * size, size), bytes_(a.y + i * size, size))
-        first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
+_images = per_task(_GATHER, lambda a: a.n, lambda a: a.images_a_task)
 
 
-@kernel(_GATHER)
-def gather_float32(args, counter, thread):
-    """y[i] = gather(x[numbers[i]]) for float32 images; a task is a few images."""
-    a = arguments(args)
+@_images
+def gather_uint8(a, i, thread):
+    """y[i] = gather(x[numbers[i]]) for uint8 images."""
     size = image_size(a)
-    first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
-    while first < a.n:
-        for i in range(first, min(first + a.images_a_task, a.n)):
-            gather(a, i, floats(a.x + 4 * integers(a.numbers, a.n)[i] * size, size), floats(a.y + 4 * i * size, size))
-        first = a.images_a_task * take(counter, -(-a.n // a.images_a_task), thread)
+    gather(a, i, bytes_(a.x + integers(a.numbers, a.n)[i] * size, size), bytes_(a.y + i * size, size))
+
+
+@_images
+def gather_float32(a, i, thread):
+    """y[i] = gather(x[numbers[i]]) for float32 images."""
+    size = image_size(a)
+    gather(a, i, floats(a.x + 4 * integers(a.numbers, a.n)[i] * size, size), floats(a.y + 4 * i * size, size))
 
 
 KERNELS = {np.dtype(np.uint8): gather_uint8, np.dtype(np.float32): gather_float32}

@@ -28,9 +28,10 @@ from typing import Any
 import numpy as np
 from numba import carray, float64
 
-from foveal.kernels.compiler import Kernel, arguments, fields, floats, helper, kernel, take
+from foveal.kernels.compiler import Function, Kernel, apart, fields, floats, helper, inlined, named_after, reordered
 from foveal.kernels.intrinsics import f64_pointer, wide_vectors
-from foveal.kernels.runs import Function, apart, inlined, named_after, operands, per_run, reordered
+from foveal.kernels.runs import operands, per_run
+from foveal.kernels.tasks import once, per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 f32, f64 = np.float32, np.float64
@@ -150,24 +151,20 @@ def repeat(values, channels):
         values[i] = values[i - channels]
 
 
-def _all_parts(args, counter, thread):
-    a = arguments(args)
-    rows = a.n * a.planes * a.rows
-    part = take(counter, a.parts, thread)
-    while part < a.parts:
-        origin, s, q = sums_of(a, part)
-        for i in range(a.width):
-            s[i], q[i] = 0.0, 0.0
-        begin(a, origin)
-        for run in range(rows * part // a.parts, rows * (part + 1) // a.parts):
-            image, rest = run // (a.planes * a.rows), run % (a.planes * a.rows)
-            one_run(a, image, rest // a.rows, rest % a.rows, origin, s, q)
-        part = take(counter, a.parts, thread)
+def _one_part(a, part, thread):
+    rows, (origin, s, q) = a.n * a.planes * a.rows, sums_of(a, part)
+    for i in range(a.width):
+        s[i], q[i] = 0.0, 0.0
+    begin(a, origin)
+    for run in range(rows * part // a.parts, rows * (part + 1) // a.parts):
+        image, rest = run // (a.planes * a.rows), run % (a.planes * a.rows)
+        one_run(a, image, rest // a.rows, rest % a.rows, origin, s, q)
 
 
 def per_part(layout: np.dtype[Any], begin: Function) -> Callable[[Function], Kernel]:
     """Make a kernel of a function that adds a run to the sums of a part; a task is a part, always of the same runs."""
-    return lambda f: Kernel(named_after(f, _all_parts, one_run=inlined(f), begin=inlined(begin)), layout)
+    make = per_task(layout, lambda a: a.parts)
+    return lambda f: make(named_after(f, _one_part, one_run=inlined(f), begin=inlined(begin)))
 
 
 def _first_pixel(a, origin):
@@ -228,12 +225,9 @@ def fold(a):
     return s, q
 
 
-@kernel(fields("sums parts width channels n pixels mean variance running_mean running_variance", "momentum"))
-def map_statistics(args, counter, thread):
+@per_task(fields("sums parts width channels n pixels mean variance running_mean running_variance", "momentum"), once)
+def map_statistics(a, task, thread):
     """mean and variance of the sums of `map_moments`; the running ones, if there are any, follow. One task."""
-    a = arguments(args)
-    if take(counter, 1, thread) > 0:
-        return
     count, (s, q), (origin, _, _) = a.n * a.pixels, fold(a), sums_of(a, 0)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     for c in range(a.channels):
@@ -246,24 +240,18 @@ def map_statistics(args, counter, thread):
             running_variance[c] += a.momentum * (sample - running_variance[c])
 
 
-@kernel(fields("channels mean variance running_mean running_variance"))
-def map_running_statistics(args, counter, thread):
+@per_task(fields("channels mean variance running_mean running_variance"), once)
+def map_running_statistics(a, task, thread):
     """mean and variance are the running ones. One task."""
-    a = arguments(args)
-    if take(counter, 1, thread) > 0:
-        return
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     for c in range(a.channels):
         mean[c] = floats(a.running_mean, a.channels)[c]
         variance[c] = floats(a.running_variance, a.channels)[c]
 
 
-@kernel(fields("width channels scale shift mean variance tables", "epsilon"))
-def map_tables(args, counter, thread):
+@per_task(fields("width channels scale shift mean variance tables", "epsilon"), once)
+def map_tables(a, task, thread):
     """tables = mean, a, b. One task."""
-    a = arguments(args)
-    if take(counter, 1, thread) > 0:
-        return
     scale, shift = floats(a.scale, a.channels), floats(a.shift, a.channels)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     means, factors, terms = table(a, 0), table(a, 1), table(a, 2)
@@ -274,15 +262,12 @@ def map_tables(args, counter, thread):
         repeat(table(a, row), a.channels)
 
 
-@kernel(fields("sums parts width channels n pixels scale mean variance given dscale dshift tables", "epsilon"))
-def map_gradient_tables(args, counter, thread):
+@per_task(fields("sums parts width channels n pixels scale mean variance given dscale dshift tables", "epsilon"), once)
+def map_gradient_tables(a, task, thread):
     """dscale and dshift of the sums of `map_products`; tables = mean, a, b, c, d. One task.
 
     Where mean and variance are given, they do not depend on x.
     """
-    a = arguments(args)
-    if take(counter, 1, thread) > 0:
-        return
     share = 0.0 if a.given else 1.0 / (a.n * a.pixels)
     (s, q), scale = fold(a), floats(a.scale, a.channels)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
@@ -388,55 +373,43 @@ def measure(x, n, channels, size, c):
     return statistics(origin, s, q, n * size)
 
 
-@kernel(fields("x n channels size mean variance"))
-def array_statistics(args, counter, thread):
+@per_task(fields("x n channels size mean variance"), lambda a: a.channels)
+def array_statistics(a, c, thread):
     """mean and variance; a task is a channel."""
-    a = arguments(args)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
-    c = take(counter, a.channels, thread)
-    while c < a.channels:
-        mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
-        c = take(counter, a.channels, thread)
+    mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
 
 
-@kernel(fields("x y n channels size scale shift mean variance given", "epsilon"))
-def array_forward(args, counter, thread):
+@per_task(fields("x y n channels size scale shift mean variance given", "epsilon"), lambda a: a.channels)
+def array_forward(a, c, thread):
     """y with the mean and variance that are given, or those of the batch; a task is a channel."""
-    a = arguments(args)
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
     scale, shift = doubles(a.scale, a.channels), doubles(a.shift, a.channels)
-    c = take(counter, a.channels, thread)
-    while c < a.channels:
-        if not a.given:
-            mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
-        factor, b = forward_line(scale[c], shift[c], mean[c], variance[c], a.epsilon)
-        for image in range(a.n):
-            at = 4 * (image * a.channels + c) * a.size
-            normalise_channel(floats(a.x + at, a.size), factor, b, floats(a.y + at, a.size))
-        c = take(counter, a.channels, thread)
+    if not a.given:
+        mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
+    factor, b = forward_line(scale[c], shift[c], mean[c], variance[c], a.epsilon)
+    for image in range(a.n):
+        at = 4 * (image * a.channels + c) * a.size
+        normalise_channel(floats(a.x + at, a.size), factor, b, floats(a.y + at, a.size))
 
 
-@kernel(fields("x dy dx n channels size scale mean variance given dscale dshift", "epsilon"))
-def array_backward(args, counter, thread):
+@per_task(fields("x dy dx n channels size scale mean variance given dscale dshift", "epsilon"), lambda a: a.channels)
+def array_backward(a, c, thread):
     """dx, dscale and dshift; mean and variance are given and do not depend on x, or they do. A task is a channel."""
-    a = arguments(args)
     mean, variance, scale = doubles(a.mean, a.channels), doubles(a.variance, a.channels), doubles(a.scale, a.channels)
     dscale, dshift, count = doubles(a.dscale, a.channels), doubles(a.dshift, a.channels), a.n * a.size
-    c = take(counter, a.channels, thread)
-    while c < a.channels:
-        if not a.given:
-            mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
-        s, q = 0.0, 0.0
-        for image in range(a.n):
-            at = 4 * (image * a.channels + c) * a.size
-            more_s, more_q = products(floats(a.x + at, a.size), floats(a.dy + at, a.size), mean[c])
-            s += more_s
-            q += more_q
-        dscale[c], dshift[c] = q / np.sqrt(variance[c] + a.epsilon), s
-        share = 0.0 if a.given else 1.0 / count
-        factor, by_x, d = backward_line(scale[c], mean[c], variance[c], a.epsilon, s * share, dscale[c] * share)
-        for image in range(a.n):
-            at = 4 * (image * a.channels + c) * a.size
-            channel_gradient(floats(a.x + at, a.size), floats(a.dy + at, a.size), factor, by_x, d,
-                             floats(a.dx + at, a.size))  # fmt: skip
-        c = take(counter, a.channels, thread)
+    if not a.given:
+        mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
+    s, q = 0.0, 0.0
+    for image in range(a.n):
+        at = 4 * (image * a.channels + c) * a.size
+        more_s, more_q = products(floats(a.x + at, a.size), floats(a.dy + at, a.size), mean[c])
+        s += more_s
+        q += more_q
+    dscale[c], dshift[c] = q / np.sqrt(variance[c] + a.epsilon), s
+    share = 0.0 if a.given else 1.0 / count
+    factor, by_x, d = backward_line(scale[c], mean[c], variance[c], a.epsilon, s * share, dscale[c] * share)
+    for image in range(a.n):
+        at = 4 * (image * a.channels + c) * a.size
+        channel_gradient(floats(a.x + at, a.size), floats(a.dy + at, a.size), factor, by_x, d,
+                         floats(a.dx + at, a.size))  # fmt: skip

@@ -12,22 +12,25 @@ import functools
 import hashlib
 import inspect
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import carray, float32, int64, njit, types, uint8
+from numba import carray, float32, int64, njit, uint8
+from numba import types as nb
 from numba.core import caching
 from numba.core.ccallback import CFunc
+from numba.core.compiler import Compiler
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
 from foveal._files import cache_folder
-from foveal.kernels.intrinsics import f32_pointer, fetch_add, i64_pointer, pointer_to, u8_pointer
+from foveal.kernels.intrinsics import f32_pointer, i64_pointer, pointer_to, u8_pointer
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
-IMAGES = 8  # in a task of a light kernel: taking one costs about as much as a small image
+Function = Callable[..., Any]
 _compiled: list[str] = []
 
 
@@ -57,7 +60,9 @@ class _Locator(caching._CacheLocator):
     """Where Numba keeps the code of a function of this package: a folder per state of the sources."""
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
-        self._line = py_func.__code__.co_firstlineno
+        self._place = (
+            f"{py_func.__module__}-{py_func.__code__.co_firstlineno}"  # kernels share a frame
+        )
 
     def get_cache_path(self) -> str:
         return str(cache_folder() / "kernels" / _stamp())
@@ -66,7 +71,7 @@ class _Locator(caching._CacheLocator):
         return _stamp()
 
     def get_disambiguator(self) -> str:
-        return str(self._line)
+        return self._place
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> _Locator | None:
@@ -123,8 +128,8 @@ class Kernel:
     @functools.cached_property
     def address(self) -> int:
         """The address of the machine code; the first use in the first process compiles it."""
-        arguments = (types.CPointer(from_dtype(self.fields)), types.int64, types.int64)
-        compiled: Any = CFunc(self.function, (arguments, types.void), {}, {"error_model": "numpy"})
+        arguments = (nb.CPointer(from_dtype(self.fields)), int64, int64)
+        compiled: Any = CFunc(self.function, (arguments, nb.void), {}, {"error_model": "numpy"})
         compiled._cache = _cache(self.function)
         compiled.compile()
         self._keep = compiled
@@ -158,11 +163,6 @@ def block_pointer(layout: np.dtype[Any]) -> Any:
     return pointer_to(from_dtype(layout))
 
 
-def kernel(layout: np.dtype[Any]) -> Callable[[Callable[..., None]], Kernel]:
-    """Make a `Kernel` of a function (arguments, counter, thread) whose argument block has this layout."""
-    return lambda function: Kernel(function, layout)
-
-
 def helper(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call; it is inlined into them and kept with them."""
     return njit(error_model="numpy")(function)
@@ -175,24 +175,50 @@ def cached(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
+class _Apart(Compiler):
+    def define_pipelines(self):
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
+def inlined(function: Function) -> Any:
+    """Compile a helper into its callers, so that it calls nothing and loops over it become vector code."""
+    return njit(error_model="numpy", forceinline=True)(function)
+
+
+def reordered(function: Function) -> Any:
+    """Compile a helper, as `inlined`, whose sums need no order: each lane of a vector has a sum of its own.
+
+    A product that is added to something becomes a fused multiply-add.
+    """
+    return njit(error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})(function)
+
+
+def apart(function: Function) -> Any:
+    """Compile a helper, as `inlined`, whose arrays do not overlap: LLVM makes vector code without testing for it.
+
+    A result may lie exactly where an operand lies, if each number is read before it is written. A product that is added
+    to something becomes a fused multiply-add.
+    """
+    return njit(error_model="numpy", forceinline=True, fastmath={"contract"}, pipeline_class=_Apart)(function)
+
+
+def named_after(function: Function, frame: Function, **names: Any) -> Function:
+    """Return the function `frame` with the name of another and with `names` as globals.
+
+    Numba finds such a function in its cache, by its name. It would never find a closure: what is in its cells would
+    have to be the same object in the next process.
+    """
+    assert isinstance(frame, types.FunctionType)
+    made = types.FunctionType(frame.__code__, {**frame.__globals__, **names}, function.__name__)
+    made.__qualname__, made.__module__, made.__doc__ = function.__qualname__, function.__module__, function.__doc__
+    return made
+
+
 @helper
 def arguments(pointer):
     """Read the argument block, by name."""
     return carray(pointer, 1)[0]
-
-
-@helper
-def take(counter, tasks, thread):
-    """Return the number of the next of so many tasks, `tasks` if none is left: odd threads take from the back.
-
-    Which thread does a task changes nothing in its result. But so a thread meets about the same images, or the same
-    weights, in each step: they are still in its own cache.
-    """
-    if fetch_add(counter, 1) >= tasks:
-        return tasks
-    if thread % 2 == 0:
-        return fetch_add(counter + 8, 1)
-    return tasks - 1 - fetch_add(counter + 16, 1)
 
 
 @helper

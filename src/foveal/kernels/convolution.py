@@ -7,8 +7,9 @@ floats. The filter is packed in panels of the tile's width: (panel, tap, run, co
 
 from __future__ import annotations
 
-from foveal.kernels.compiler import arguments, block_pointer, fields, floats, helper, integers, kernel, take
+from foveal.kernels.compiler import arguments, block_pointer, fields, floats, helper, integers
 from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
+from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 HEADER = 128  # floats in front of a thread's scratch: the addresses of the rows in it
@@ -80,74 +81,75 @@ def compute_rows(a, n, o, start):
         tile_lines(a, p, x, y, a.ys, a.floor, tail, o * a.rows + start, lines, a.x_row, a.y_row)
 
 
-@kernel(FORWARD)
-def convolution_forward(args, counter, thread):
+@helper
+def blocks(a):
+    """Return how many blocks of output rows a plane has."""
+    return (a.rows + a.block - 1) // a.block
+
+
+@per_task(FORWARD, lambda a: a.n * a.planes * blocks(a))
+def convolution_forward(a, task, thread):
     """One problem; a task is a block of output rows of a plane."""
-    a = arguments(args)
-    blocks = (a.rows + a.block - 1) // a.block
-    task = take(counter, a.n * a.planes * blocks, thread)
-    while task < a.n * a.planes * blocks:
-        plane, start = task // blocks, task % blocks * a.block
-        compute_rows(a, plane // a.planes, plane % a.planes, start)
-        task = take(counter, a.n * a.planes * blocks, thread)
+    plane, start = task // blocks(a), task % blocks(a) * a.block
+    compute_rows(a, plane // a.planes, plane % a.planes, start)
 
 
-@kernel(fields("problems count n"))
-def convolutions_forward(args, counter, thread):
+@per_task(fields("problems count n"), lambda a: a.n)
+def convolutions_forward(a, image, thread):
     """Problems that read the same images: what one has read is still in the cache for the next. A task is an image."""
-    a = arguments(args)
     problems = integers(a.problems, a.count)
-    image = take(counter, a.n, thread)
-    while image < a.n:
-        for i in range(a.count):
-            one = arguments(forward_block(problems[i]))
-            for plane in range(one.planes):
-                for start in range(0, one.rows, one.block):
-                    compute_rows(one, image, plane, start)
-        image = take(counter, a.n, thread)
+    for i in range(a.count):
+        one = arguments(forward_block(problems[i]))
+        for plane in range(one.planes):
+            for start in range(0, one.rows, one.block):
+                compute_rows(one, image, plane, start)
 
 
 _POOL = "pool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel marks_vector scratch scratch_size"
 
 
-@kernel(fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live slots {PANELS} {_POOL}", "floor"))
-def convolution_pool_forward(args, counter, thread):
+@helper
+def pooled_blocks(a):
+    """Return how many blocks of pooled rows an image has."""
+    return (a.pooled_rows + a.block - 1) // a.block
+
+
+@per_task(
+    fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live slots {PANELS} {_POOL}", "floor"),
+    lambda a: a.n * pooled_blocks(a),
+)
+def convolution_pool_forward(a, task, thread):
     """Convolution, bias, activation floor and max pooling in one pass; a task is a block of pooled rows of an image.
 
     Only a few rows of the un-pooled map exist, a ring of `slots` rows in this thread's scratch, in L1: as many as are
     needed for some pooled rows at a time.
     """
-    a = arguments(args)
-    blocks = (a.pooled_rows + a.block - 1) // a.block
     scratch = a.scratch + 4 * thread * a.scratch_size
     ring = integers(scratch, a.ph)  # the addresses of a window's rows, in front of the rows themselves
     together = (a.slots - a.ph) // a.sh + 1
-    task = take(counter, a.n * blocks, thread)
-    while task < a.n * blocks:
-        n, start = task // blocks, task % blocks * a.block
-        for p in range(a.panels):
-            _, _, _, channel, width, tail = panel(a, p)
-            done, q, stop = start * a.sh, start, min(start + a.block, a.pooled_rows)
-            while q < stop:
-                count = min(together, stop - q)
-                done, needed = max(done, q * a.sh), (q + count - 1) * a.sh + a.ph
-                while done < needed:
-                    slot = done % a.slots
-                    lines = min(needed - done, a.slots - slot)  # up to where the ring begins again
-                    x = a.x + 4 * (n * a.x_image + done * a.x_row)
-                    y = scratch + 4 * HEADER + 4 * slot * a.columns * width
-                    tile_lines(a, p, x, y, width, -float("inf"), a.lanes, done, lines, a.x_row, a.columns * width)
-                    done += lines
-                for row in range(q, q + count):
-                    for r in range(a.ph):
-                        ring[r] = scratch + 4 * HEADER + 4 * ((row * a.sh + r) % a.slots) * a.columns * width
-                    pixel = row * a.pooled_columns
-                    call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, width - a.lanes + tail,
-                              a.y + 4 * (n * a.y_image + row * a.y_row + channel), a.ys,
-                              a.marks + n * a.marks_image + pixel * a.marks_pixel + channel // a.lanes * a.marks_vector,
-                              a.marks_pixel, a.floor)  # fmt: skip
-                q += count
-        task = take(counter, a.n * blocks, thread)
+    n, start = task // pooled_blocks(a), task % pooled_blocks(a) * a.block
+    for p in range(a.panels):
+        _, _, _, channel, width, tail = panel(a, p)
+        done, q, stop = start * a.sh, start, min(start + a.block, a.pooled_rows)
+        while q < stop:
+            count = min(together, stop - q)
+            done, needed = max(done, q * a.sh), (q + count - 1) * a.sh + a.ph
+            while done < needed:
+                slot = done % a.slots
+                lines = min(needed - done, a.slots - slot)  # up to where the ring begins again
+                x = a.x + 4 * (n * a.x_image + done * a.x_row)
+                y = scratch + 4 * HEADER + 4 * slot * a.columns * width
+                tile_lines(a, p, x, y, width, -float("inf"), a.lanes, done, lines, a.x_row, a.columns * width)
+                done += lines
+            for row in range(q, q + count):
+                for r in range(a.ph):
+                    ring[r] = scratch + 4 * HEADER + 4 * ((row * a.sh + r) % a.slots) * a.columns * width
+                pixel = row * a.pooled_columns
+                call_pool(a.pool, scratch, width, a.sw * width, a.pooled_columns, width - a.lanes + tail,
+                          a.y + 4 * (n * a.y_image + row * a.y_row + channel), a.ys,
+                          a.marks + n * a.marks_image + pixel * a.marks_pixel + channel // a.lanes * a.marks_vector,
+                          a.marks_pixel, a.floor)  # fmt: skip
+            q += count
 
 
 @helper
@@ -185,94 +187,83 @@ def add_bias_gradient(a, dy, db, rows, columns, p):
 _ALONE = "x_plane dy_plane dy_row dys groups planes rows cuts one one_rows one_main one_last"
 
 
-@kernel(fields(f"{_GRADIENT} {_ALONE} {PANELS}"))
-def convolution_weight_gradient(args, counter, thread):
+@per_task(fields(f"{_GRADIENT} {_ALONE} {PANELS}"), lambda a: a.parts * a.groups)
+def convolution_weight_gradient(a, task, thread):
     """dw[part] = sum over the part's images of x (correlated with) dy; db[part] = the sum of dy.
 
     A task is a part of the batch and a group of (panel, tap) combinations; the parts are added up in their order by
     `reduction.sum_parts`, so the result does not depend on who computed which.
     """
-    a = arguments(args)
-    combinations = a.panels * a.T
-    task = take(counter, a.parts * a.groups, thread)
-    while task < a.parts * a.groups:
-        part, group = task // a.groups, task % a.groups
-        dw = a.dw + 4 * part * a.dw_size
-        first, stop = group * combinations // a.groups, (group + 1) * combinations // a.groups
-        for c in range(first, stop):
-            _, _, offset, _, width, _ = panel(a, c // a.T)
-            floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
-            if c % a.T == 0:
-                floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
-        for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
-            for o in range(a.planes):
-                for block in range((a.rows + a.block - 1) // a.block * a.cuts):
-                    row, cut = block // a.cuts * a.block, block % a.cuts
-                    column = cut * a.columns // a.cuts
-                    rows, columns = min(a.block, a.rows - row), (cut + 1) * a.columns // a.cuts - column
-                    x = a.x + 4 * (n * a.x_image + o * a.x_plane + row * a.x_row + column * a.xs)
-                    dy = a.dy + 4 * (n * a.dy_image + o * a.dy_plane + row * a.dy_row + column * a.dys)
-                    for c in range(first, stop):
-                        if c % a.T == 0:
-                            add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
-                        add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, o, row, rows, columns, c)
-        task = take(counter, a.parts * a.groups, thread)
+    part, group, combinations = task // a.groups, task % a.groups, a.panels * a.T
+    dw = a.dw + 4 * part * a.dw_size
+    first, stop = group * combinations // a.groups, (group + 1) * combinations // a.groups
+    for c in range(first, stop):
+        _, _, offset, _, width, _ = panel(a, c // a.T)
+        floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
+        if c % a.T == 0:
+            floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
+    for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
+        for o in range(a.planes):
+            for block in range(blocks(a) * a.cuts):
+                row, cut = block // a.cuts * a.block, block % a.cuts
+                column = cut * a.columns // a.cuts
+                rows, columns = min(a.block, a.rows - row), (cut + 1) * a.columns // a.cuts - column
+                x = a.x + 4 * (n * a.x_image + o * a.x_plane + row * a.x_row + column * a.xs)
+                dy = a.dy + 4 * (n * a.dy_image + o * a.dy_plane + row * a.dy_row + column * a.dys)
+                for c in range(first, stop):
+                    if c % a.T == 0:
+                        add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
+                    add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, o, row, rows, columns, c)
 
 
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel scratch scratch_size dys"
 
 
-@kernel(fields(f"{_GRADIENT} dy_pixel {PANELS} {_UNPOOL}"))
-def convolution_pool_weight_gradient(args, counter, thread):
+@per_task(fields(f"{_GRADIENT} dy_pixel {PANELS} {_UNPOOL}"), lambda a: a.parts)
+def convolution_pool_weight_gradient(a, part, thread):
     """dw[part] and db[part] straight from the pooled map's gradient; windows do not overlap.
 
     The un-pooled gradient of a block of rows exists only in this thread's scratch, in L1. A task is a part of the
     batch.
     """
-    a = arguments(args)
     scratch = a.scratch + 4 * thread * a.scratch_size
     ring = integers(scratch, a.ph)
     row_size = a.columns * a.dys
-    task = take(counter, a.parts, thread)
-    while task < a.parts:
-        dw, db = a.dw + 4 * task * a.dw_size, a.db + 4 * task * a.db_size
-        floats(dw, a.dw_size)[:] = 0
-        floats(db, a.db_size)[:] = 0
-        for n in range(task * a.n // a.parts, (task + 1) * a.n // a.parts):
-            for q in range(0, a.pooled_rows, a.block):
-                count = min(a.block, a.pooled_rows - q)
-                for i in range(count):
-                    for r in range(a.ph):
-                        ring[r] = scratch + 4 * HEADER + 4 * (i * a.sh + r) * row_size
-                    pixel = (q + i) * a.pooled_columns
-                    call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
-                                a.dy + 4 * (n * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
-                                a.marks + n * a.marks_image + pixel * a.marks_pixel, a.marks_pixel, db)  # fmt: skip
-                x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
-                for c in range(a.panels * a.T):
-                    add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, row_size, 0, q * a.sh, count * a.sh,
-                                        a.columns, c)  # fmt: skip
-        task = take(counter, a.parts, thread)
+    dw, db = a.dw + 4 * part * a.dw_size, a.db + 4 * part * a.db_size
+    floats(dw, a.dw_size)[:] = 0
+    floats(db, a.db_size)[:] = 0
+    for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
+        for q in range(0, a.pooled_rows, a.block):
+            count = min(a.block, a.pooled_rows - q)
+            for i in range(count):
+                for r in range(a.ph):
+                    ring[r] = scratch + 4 * HEADER + 4 * (i * a.sh + r) * row_size
+                pixel = (q + i) * a.pooled_columns
+                call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
+                            a.dy + 4 * (n * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
+                            a.marks + n * a.marks_image + pixel * a.marks_pixel, a.marks_pixel, db)  # fmt: skip
+            x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
+            for c in range(a.panels * a.T):
+                add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, row_size, 0, q * a.sh, count * a.sh,
+                                    a.columns, c)  # fmt: skip
 
 
-@kernel(fields(f"dy dy_image dy_pixel n channels full full_image full_row rows columns clear {_UNPOOL}"))
-def unpool(args, counter, thread):
+@per_task(
+    fields(f"dy dy_image dy_pixel n channels full full_image full_row rows columns clear {_UNPOOL}"), lambda a: a.n
+)
+def unpool(a, n, thread):
     """The pooled map's gradient spread over the whole map, for all that reads it there; a task is an image."""
-    a = arguments(args)
     scratch = a.scratch + 4 * thread * a.scratch_size
     ring = integers(scratch, a.ph)
-    task = take(counter, a.n, thread)
-    while task < a.n:
-        full = a.full + 4 * task * a.full_image
-        if a.clear:
-            for h in range(a.rows):
-                floats(full + 4 * h * a.full_row, a.columns * a.dys)[:] = 0
-        for q in range(a.pooled_rows):
-            for r in range(a.ph):
-                ring[r] = full + 4 * (q * a.sh + r) * a.full_row
-            pixel = q * a.pooled_columns
-            call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
-                        a.dy + 4 * (task * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
-                        a.marks + task * a.marks_image + pixel * a.marks_pixel, a.marks_pixel,
-                        scratch + 4 * HEADER)  # fmt: skip
-        task = take(counter, a.n, thread)
+    full = a.full + 4 * n * a.full_image
+    if a.clear:
+        for h in range(a.rows):
+            floats(full + 4 * h * a.full_row, a.columns * a.dys)[:] = 0
+    for q in range(a.pooled_rows):
+        for r in range(a.ph):
+            ring[r] = full + 4 * (q * a.sh + r) * a.full_row
+        pixel = q * a.pooled_columns
+        call_unpool(a.unpool, scratch, a.dys, a.sw * a.dys, a.pooled_columns, a.channels,
+                    a.dy + 4 * (n * a.dy_image + pixel * a.dy_pixel), a.dy_pixel,
+                    a.marks + n * a.marks_image + pixel * a.marks_pixel, a.marks_pixel,
+                    scratch + 4 * HEADER)  # fmt: skip

@@ -14,9 +14,9 @@ from numba import carray, uint32
 from numpy.typing import NDArray
 
 from foveal.kernels.buffers import Map, zeros
-from foveal.kernels.compiler import floats, helper
+from foveal.kernels.compiler import apart, floats, helper, inlined
 from foveal.kernels.intrinsics import u32_pointer, wide_vectors
-from foveal.kernels.runs import Runs, apart, inlined, operands, over_runs, per_run
+from foveal.kernels.runs import Runs, operands, over_runs, per_run
 from foveal.kernels.steps import Step
 from foveal.reference import random
 

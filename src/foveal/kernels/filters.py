@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numba.extending import intrinsic
 
-from foveal.kernels.compiler import arguments, bytes_, fields, floats, helper, integers, kernel, take
+from foveal.kernels.compiler import bytes_, fields, floats, helper, integers
 from foveal.kernels.filtertile import QUANTISE, WEIGH
 from foveal.kernels.intrinsics import tile_call
+from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 STRIP = 1152  # samples of a row: a multiple of 1, 2, 3 and 4 channels and of every block of the tile
@@ -161,8 +162,8 @@ def write_floats(a, place, columns, sums):
             row[w * channels + a.colours] = x[w * channels + a.colours]
 
 
-@kernel(fields(f"{_IMAGE} {_EDGES} {_TASKS} {_RING} {_ROW} {_SCRATCH}"))
-def filter_image(args, counter, thread):
+@per_task(fields(f"{_IMAGE} {_EDGES} {_TASKS} {_RING} {_ROW} {_SCRATCH}"), lambda a: a.bands * a.strips)
+def filter_image(a, task, thread):
     """target = (image kernel * source) * factor + offset; the channel `colours`, if there is one, is copied.
 
     A task is a strip of a band.
@@ -173,26 +174,22 @@ def filter_image(args, counter, thread):
         stands there; -1 for zeros
     counts : for each thread how many samples were clipped, and how many pieces of rows were not finite
     """
-    a = arguments(args)
     base = a.scratch + thread * a.scratch_size
-    task = take(counter, a.bands * a.strips, thread)
-    while task < a.bands * a.strips:
-        p, first = task // a.strips * a.band_rows, task % a.strips * a.strip_columns
-        last, columns = min(p + a.band_rows, a.rows), min(a.strip_columns, a.columns - first)
-        size = columns * a.channels
-        blocks, row_blocks, vectors = -(-size // a.block), -(-size // a.row_block), -(-size // a.lanes)
-        filled, slot, oldest = p, 0, 0
-        while p < last:
-            while filled < min(p + a.slots, last + a.slots - a.R):
-                fill(a, filled, slot, first, columns, row_blocks, base, thread)
-                filled, slot = filled + 1, (slot + 1 if slot + 1 < a.slots else 0)
-            add_up(a, oldest, blocks, base)
-            for r in range(min(a.R, last - p)):
-                place = ((p + r) * a.columns + first) * a.channels
-                sums = base + a.sums_at + a.sample * r * STRIP
-                if a.item == 1:
-                    write_bytes(a, place, columns, vectors, sums, base, thread)
-                else:
-                    write_floats(a, place, columns, sums)
-            p, oldest = p + a.R, (oldest + a.R if oldest + a.R < a.slots else oldest + a.R - a.slots)
-        task = take(counter, a.bands * a.strips, thread)
+    p, first = task // a.strips * a.band_rows, task % a.strips * a.strip_columns
+    last, columns = min(p + a.band_rows, a.rows), min(a.strip_columns, a.columns - first)
+    size = columns * a.channels
+    blocks, row_blocks, vectors = -(-size // a.block), -(-size // a.row_block), -(-size // a.lanes)
+    filled, slot, oldest = p, 0, 0
+    while p < last:
+        while filled < min(p + a.slots, last + a.slots - a.R):
+            fill(a, filled, slot, first, columns, row_blocks, base, thread)
+            filled, slot = filled + 1, (slot + 1 if slot + 1 < a.slots else 0)
+        add_up(a, oldest, blocks, base)
+        for r in range(min(a.R, last - p)):
+            place = ((p + r) * a.columns + first) * a.channels
+            sums = base + a.sums_at + a.sample * r * STRIP
+            if a.item == 1:
+                write_bytes(a, place, columns, vectors, sums, base, thread)
+            else:
+                write_floats(a, place, columns, sums)
+        p, oldest = p + a.R, (oldest + a.R if oldest + a.R < a.slots else oldest + a.R - a.slots)

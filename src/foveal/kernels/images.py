@@ -1,15 +1,16 @@
 """From the users' arrays into channels-last maps and back: the only copies that a network makes of its input.
 
 Images are read row by row of the data set, in the order a batch asks for, so a shuffled batch is never gathered
-first, and uint8 pixels become float32 here. Work is dealt out in *segments*: some pixels of a row with all their
-channels, few enough to stay in the first-level cache while they change places.
+first, and uint8 pixels become float32 here. A task is a *segment*: some pixels of a row with all their channels, few
+enough to stay in the first-level cache while they change places.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import arguments, bytes_, fields, floats, helper, integers, kernel, take
+from foveal.kernels.compiler import bytes_, fields, floats, helper, integers
+from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 _MAP = "x x_image x_plane x_row x_pixel n channels planes rows columns segment segments_a_task"
@@ -26,7 +27,6 @@ def place(a, s):
     return n, start, row * a.columns + first, min(a.segment, a.columns - first)
 
 
-@helper
 def segments(a):
     """Return the number of segments of the whole batch."""
     return a.n * a.planes * a.rows * ((a.columns + a.segment - 1) // a.segment)
@@ -52,47 +52,37 @@ def spread(source, x, a, first, pixels, scale):
             x[w * a.x_pixel + c] = np.float32(values[w]) * scale
 
 
-@kernel(_READ)
-def read_uint8(args, counter, thread):
-    """x[i] = scale * source[numbers[i]] for uint8 images (C, *spatial); a task is a few segments."""
-    a = arguments(args)
+def segments_a_task(a):
+    """Return how many of them are taken at a time."""
+    return a.segments_a_task
+
+
+@per_task(_READ, segments, segments_a_task)
+def read_uint8(a, s, thread):
+    """x[i] = scale * source[numbers[i]] for uint8 images (C, *spatial)."""
     size = a.channels * a.planes * a.rows * a.columns
-    first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
-    while first < segments(a):
-        for s in range(first, min(first + a.segments_a_task, segments(a))):
-            n, start, at, pixels = place(a, s)
-            x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
-            spread(bytes_(a.source + number(a, n) * size, size), x, a, at, pixels, np.float32(a.scale))
-        first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
+    n, start, at, pixels = place(a, s)
+    x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
+    spread(bytes_(a.source + number(a, n) * size, size), x, a, at, pixels, np.float32(a.scale))
 
 
-@kernel(_READ)
-def read_float32(args, counter, thread):
-    """x[i] = scale * source[numbers[i]] for float32 images (C, *spatial); a task is a few segments."""
-    a = arguments(args)
+@per_task(_READ, segments, segments_a_task)
+def read_float32(a, s, thread):
+    """x[i] = scale * source[numbers[i]] for float32 images (C, *spatial)."""
     size = a.channels * a.planes * a.rows * a.columns
-    first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
-    while first < segments(a):
-        for s in range(first, min(first + a.segments_a_task, segments(a))):
-            n, start, at, pixels = place(a, s)
-            x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
-            spread(floats(a.source + 4 * number(a, n) * size, size), x, a, at, pixels, np.float32(a.scale))
-        first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
+    n, start, at, pixels = place(a, s)
+    x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
+    spread(floats(a.source + 4 * number(a, n) * size, size), x, a, at, pixels, np.float32(a.scale))
 
 
-@kernel(fields(f"target {_MAP}"))
-def write_float32(args, counter, thread):
-    """target[i] = x[i], from channels-last memory to (C, *spatial); a task is a few segments."""
-    a = arguments(args)
+@per_task(fields(f"target {_MAP}"), segments, segments_a_task)
+def write_float32(a, s, thread):
+    """target[i] = x[i], from channels-last memory to (C, *spatial)."""
     size = a.planes * a.rows * a.columns
-    first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
-    while first < segments(a):
-        for s in range(first, min(first + a.segments_a_task, segments(a))):
-            n, start, at, pixels = place(a, s)
-            x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
-            target = floats(a.target + 4 * n * a.channels * size, a.channels * size)
-            for c in range(a.channels):
-                values = target[c * size + at : c * size + at + pixels]
-                for w in range(pixels):
-                    values[w] = x[w * a.x_pixel + c]
-        first = a.segments_a_task * take(counter, -(-segments(a) // a.segments_a_task), thread)
+    n, start, at, pixels = place(a, s)
+    x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
+    target = floats(a.target + 4 * n * a.channels * size, a.channels * size)
+    for c in range(a.channels):
+        values = target[c * size + at : c * size + at + pixels]
+        for w in range(pixels):
+            values[w] = x[w * a.x_pixel + c]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import floats
+from foveal.kernels.compiler import apart, floats
 from foveal.kernels.intrinsics import wide_vectors
-from foveal.kernels.runs import apart, operands, per_run, unary
+from foveal.kernels.runs import operands, per_run, unary
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 PIXELS = 256  # of a task that copies channels

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import floats
+from foveal.kernels.compiler import apart, floats, inlined
 from foveal.kernels.exponential import power
 from foveal.kernels.intrinsics import fused, wide_vectors
-from foveal.kernels.runs import apart, inlined, operands, per_run
+from foveal.kernels.runs import operands, per_run
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 f32 = np.float32

@@ -7,27 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from foveal.kernels.compiler import IMAGES, Kernel, arguments, fields, floats, integers, take
-from foveal.kernels.runs import Function, inlined, named_after
+from foveal.kernels.compiler import Function, Kernel, fields, floats, inlined, integers, named_after
 from foveal.kernels.softmax import exponentials, sum_of
+from foveal.kernels.tasks import images, images_a_task, per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 f32, f64 = np.float32, np.float64
 _FIELDS = "x xs numbers labels loss correct dx dxs n classes"
-cross_entropy: Any = None  # names of what the frames call; `_spreading` puts the kernel's own there
-spread: Any = None
+spread: Any = None  # name of what the frame calls; `_spreading` puts the kernel's own there
 
 
-def _batch(args, counter, thread):
-    a = arguments(args)
-    first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
-    while first < a.n:
-        for image in range(first, min(first + IMAGES, a.n)):
-            cross_entropy(a, image)
-        first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
-
-
-def _cross_entropy(a, image):
+def _cross_entropy(a, image, thread):
     t, smoothing = integers(a.labels, 1 << 40)[integers(a.numbers, a.n)[image]], spread(a)
     x, dx = floats(a.x + 4 * image * a.xs, a.classes), floats(a.dx + 4 * image * a.dxs, a.classes)
     best = 0
@@ -49,18 +39,15 @@ def _cross_entropy(a, image):
 def _spreading(layout: np.dtype[Any]) -> Callable[[Function], Kernel]:
     """Make the kernel of a function that says which share of each label is spread over all classes."""
 
-    def make(spread: Function) -> Kernel:
-        image = inlined(named_after(spread, _cross_entropy, spread=inlined(spread)))
-        return Kernel(named_after(spread, _batch, cross_entropy=image), layout)
-
-    return make
+    make = per_task(layout, images, images_a_task)
+    return lambda spread: make(named_after(spread, _cross_entropy, spread=inlined(spread)))
 
 
 @_spreading(fields(_FIELDS))
 def softmax_cross_entropy(a):
     """loss[n] = log sum exp(x[n]) - x[n, t]; correct[n] = whether t has the highest score; dx = (softmax(x) - 1_t) / n.
 
-    labels : int64, one for each image of the data set; numbers : which images these are. A task is a few images.
+    labels : int64, one for each image of the data set; numbers : which images these are.
     """
     return 0.0
 

@@ -8,10 +8,11 @@ import time
 import numpy as np
 
 from foveal.kernels.buffers import zeros
-from foveal.kernels.compiler import arguments, fields, kernel, take
+from foveal.kernels.compiler import fields
 from foveal.kernels.intrinsics import call_outer
 from foveal.kernels.isa import ISA, host
 from foveal.kernels.steps import program, step
+from foveal.kernels.tasks import per_task
 from foveal.kernels.threads import Program, pool
 from foveal.kernels.tiles import address, outer_candidates
 
@@ -19,17 +20,13 @@ from foveal.kernels.tiles import address, outer_candidates
 K = 256  # k of a tile: its x and w fill half of a 32 KB L1 cache at most
 
 
-@kernel(fields("function x w y size taps zeros repeats tasks columns lanes"))
-def repeat_tile(args, counter, thread):
+@per_task(fields("function x w y size taps zeros repeats tasks columns lanes"), lambda a: a.tasks)
+def repeat_tile(a, task, thread):
     """Call one tile again and again on this thread's operands; a task is `repeats` calls."""
-    a = arguments(args)
-    task = take(counter, a.tasks, thread)
-    while task < a.tasks:
-        at = 4 * thread * a.size
-        for _ in range(a.repeats):
-            call_outer(a.function, a.x + at, K, 1, a.w + at, a.columns, a.taps, 1, K, a.zeros, 0, a.y + at, a.columns,
-                       -np.inf, a.lanes, 0, 1, 1, 0, 0)  # fmt: skip
-        task = take(counter, a.tasks, thread)
+    at = 4 * thread * a.size
+    for _ in range(a.repeats):
+        call_outer(a.function, a.x + at, K, 1, a.w + at, a.columns, a.taps, 1, K, a.zeros, 0, a.y + at, a.columns,
+                   -np.inf, a.lanes, 0, 1, 1, 0, 0)  # fmt: skip
 
 
 @functools.cache

@@ -10,8 +10,9 @@ from __future__ import annotations
 from numba.extending import intrinsic
 
 from foveal.kernels import pooling_tile
-from foveal.kernels.compiler import arguments, fields, floats, helper, integers, kernel, take
+from foveal.kernels.compiler import fields, floats, helper, integers
 from foveal.kernels.intrinsics import tile_call
+from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -50,43 +51,40 @@ def walk_row(a, n, d, h, y):
                 floats(to + 4 * i * step * a.y_pixel, a.channels)[:] = 0
 
 
-@kernel(fields(WALK))
-def pool(args, counter, thread):
+@helper
+def blocks(a):
+    """Return how many blocks of rows a plane has."""
+    return (a.height + a.block - 1) // a.block
+
+
+@per_task(fields(WALK), lambda a: a.n * a.depth * blocks(a))
+def pool(a, task, thread):
     """y[n, d, h, :] = what the tile makes of its taps in x; a task is a block of rows of a plane."""
-    a = arguments(args)
-    blocks = (a.height + a.block - 1) // a.block
-    task = take(counter, a.n * a.depth * blocks, thread)
-    while task < a.n * a.depth * blocks:
-        plane, start = task // blocks, task % blocks * a.block
-        n, d = plane // a.depth, plane % a.depth
-        for h in range(start, min(start + a.block, a.height)):
-            walk_row(a, n, d, h, a.y + 4 * (n * a.y_image + d * a.y_plane + h * a.y_row))
-        task = take(counter, a.n * a.depth * blocks, thread)
+    plane, start = task // blocks(a), task % blocks(a) * a.block
+    n, d = plane // a.depth, plane % a.depth
+    for h in range(start, min(start + a.block, a.height)):
+        walk_row(a, n, d, h, a.y + 4 * (n * a.y_image + d * a.y_plane + h * a.y_row))
 
 
-@kernel(fields(f"dy_pixel width parts gradients sums {WALK}"))
-def coefficient_gradient(args, counter, thread):
+@per_task(fields(f"dy_pixel width parts gradients sums {WALK}"), lambda a: a.parts)
+def coefficient_gradient(a, part, thread):
     """Add up dy * (sum over the window), then dy, for each channel and part of the rows; y is dy.
 
     A task is a part; `reduction.sum_parts` adds them up in their order.
     """
-    a = arguments(args)
     sums = a.sums + 4 * thread * a.width * a.channels
     lines = a.n * a.depth * a.height
-    task = take(counter, a.parts, thread)
-    while task < a.parts:
-        to = floats(a.gradients + 8 * task * a.channels, 2 * a.channels)
-        to[:] = 0
-        dcoefficient, dbias = to[: a.channels], to[a.channels :]
-        for line in range(task * lines // a.parts, (task + 1) * lines // a.parts):
-            plane, h = line // a.height, line % a.height
-            n, d = plane // a.depth, plane % a.depth
-            walk_row(a, n, d, h, sums)
-            row = a.y + 4 * (n * a.y_image + d * a.y_plane + h * a.y_row)
-            for q in range(a.width):
-                dy = floats(row + 4 * q * a.dy_pixel, a.channels)
-                total = floats(sums + 4 * q * a.channels, a.channels)
-                for c in range(a.channels):
-                    dcoefficient[c] += dy[c] * total[c]
-                    dbias[c] += dy[c]
-        task = take(counter, a.parts, thread)
+    to = floats(a.gradients + 8 * part * a.channels, 2 * a.channels)
+    to[:] = 0
+    dcoefficient, dbias = to[: a.channels], to[a.channels :]
+    for line in range(part * lines // a.parts, (part + 1) * lines // a.parts):
+        plane, h = line // a.height, line % a.height
+        n, d = plane // a.depth, plane % a.depth
+        walk_row(a, n, d, h, sums)
+        row = a.y + 4 * (n * a.y_image + d * a.y_plane + h * a.y_row)
+        for q in range(a.width):
+            dy = floats(row + 4 * q * a.dy_pixel, a.channels)
+            total = floats(sums + 4 * q * a.channels, a.channels)
+            for c in range(a.channels):
+                dcoefficient[c] += dy[c] * total[c]
+                dbias[c] += dy[c]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import IMAGES, arguments, fields, floats, kernel, take
+from foveal.kernels.compiler import apart, fields, floats, reordered
 from foveal.kernels.intrinsics import wide_vectors
-from foveal.kernels.runs import apart, reordered
+from foveal.kernels.tasks import images, images_a_task, per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 f32 = np.float32
@@ -31,29 +31,19 @@ def add_slope(x, code, factor, dx):
         dx[j] += factor * (x[j] - code[j])
 
 
-@kernel(fields("x xs codes y ys n features classes"))
-def radial_forward(args, counter, thread):
-    """y[n, k] = -sum_j (x[n, j] - codes[k, j])^2; a task is some images."""
-    a = arguments(args)
-    first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
-    while first < a.n:
-        for n in range(first, min(first + IMAGES, a.n)):
-            x, y = floats(a.x + 4 * n * a.xs, a.features), floats(a.y + 4 * n * a.ys, a.classes)
-            for k in range(a.classes):
-                y[k] = -squared_distance(x, floats(a.codes + 4 * k * a.features, a.features))
-        first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
+@per_task(fields("x xs codes y ys n features classes"), images, images_a_task)
+def radial_forward(a, n, thread):
+    """y[n, k] = -sum_j (x[n, j] - codes[k, j])^2"""
+    x, y = floats(a.x + 4 * n * a.xs, a.features), floats(a.y + 4 * n * a.ys, a.classes)
+    for k in range(a.classes):
+        y[k] = -squared_distance(x, floats(a.codes + 4 * k * a.features, a.features))
 
 
-@kernel(fields("x xs codes dy dys dx dxs n features classes"))
-def radial_backward(args, counter, thread):
-    """dx[n, j] = -2 sum_k dy[n, k] (x[n, j] - codes[k, j]); a task is some images."""
-    a = arguments(args)
-    first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
-    while first < a.n:
-        for n in range(first, min(first + IMAGES, a.n)):
-            x, dx = floats(a.x + 4 * n * a.xs, a.features), floats(a.dx + 4 * n * a.dxs, a.features)
-            dy = floats(a.dy + 4 * n * a.dys, a.classes)
-            dx[:] = 0
-            for k in range(a.classes):
-                add_slope(x, floats(a.codes + 4 * k * a.features, a.features), f32(-2) * dy[k], dx)
-        first = IMAGES * take(counter, -(-a.n // IMAGES), thread)
+@per_task(fields("x xs codes dy dys dx dxs n features classes"), images, images_a_task)
+def radial_backward(a, n, thread):
+    """dx[n, j] = -2 sum_k dy[n, k] (x[n, j] - codes[k, j])"""
+    x, dx = floats(a.x + 4 * n * a.xs, a.features), floats(a.dx + 4 * n * a.dxs, a.features)
+    dy = floats(a.dy + 4 * n * a.dys, a.classes)
+    dx[:] = 0
+    for k in range(a.classes):
+        add_slope(x, floats(a.codes + 4 * k * a.features, a.features), f32(-2) * dy[k], dx)

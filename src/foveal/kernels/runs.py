@@ -1,29 +1,25 @@
-"""Runs: the neighbouring floats that a loop goes along, and the frame around kernels that do one run at a time.
+"""Runs: the neighbouring floats that a loop goes along, and kernels that do one run at a time.
 
 A batch, in memory, is n images of planes of rows, and a row is one run of `size` floats: W*C of a channels-last map,
-H*W of one channel of an array (N, C, H, W), some thousands of a flat array. A kernel says what happens to a run; which
-thread does which runs is written here, once.
+H*W of one channel of an array (N, C, H, W), some thousands of a flat array. A kernel says what happens to a run.
 """
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.core.compiler import Compiler
 from numpy.typing import NDArray
 
 from foveal.kernels.buffers import Map
-from foveal.kernels.compiler import Kernel, arguments, fields, floats, take
+from foveal.kernels.compiler import Function, Kernel, apart, fields, floats, inlined, named_after
 from foveal.kernels.steps import Step, step
+from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 GRAIN = 16384  # floats of a task at least: taking one costs about as much as a hundred
-Function = Callable[..., Any]
 one_run: Any = None  # names of what a frame calls; `named_after` puts the kernel's own there
 grain: Any = None
 formula: Any = None
@@ -119,44 +115,17 @@ def _rows_together(m: Map) -> int:
     return max(r for r in range(1, rows + 1) if rows % r == 0 and (r == 1 or r * m.row <= GRAIN))
 
 
-class _Apart(Compiler):  # type: ignore[misc]
-    def define_pipelines(self):
-        self.state.flags.noalias = True
-        return super().define_pipelines()
+def _one_of_all(a, run, thread):
+    image, rest = run // (a.planes * a.rows), run % (a.planes * a.rows)
+    one_run(a, image, rest // a.rows, rest % a.rows, thread)
 
 
-def inlined(function: Function) -> Any:
-    """Compile a helper into its callers, so that it calls nothing and loops over it become vector code."""
-    return njit(error_model="numpy", forceinline=True)(function)
+def _all(a):
+    return a.n * a.planes * a.rows
 
 
-def reordered(function: Function) -> Any:
-    """Compile a helper, as `inlined`, whose sums need no order: each lane of a vector has a sum of its own.
-
-    A product that is added to something becomes a fused multiply-add.
-    """
-    return njit(error_model="numpy", forceinline=True, fastmath={"reassoc", "contract"})(function)
-
-
-def apart(function: Function) -> Any:
-    """Compile a helper, as `inlined`, whose arrays do not overlap: LLVM makes vector code without testing for it.
-
-    A result may lie exactly where an operand lies, if each number is read before it is written. A product that is added
-    to something becomes a fused multiply-add.
-    """
-    return njit(error_model="numpy", forceinline=True, fastmath={"contract"}, pipeline_class=_Apart)(function)
-
-
-def _all_runs(args, counter, thread):
-    a = arguments(args)
-    runs = a.n * a.planes * a.rows
-    group = (grain + a.size - 1) // a.size
-    first = group * take(counter, -(-runs // group), thread)
-    while first < runs:
-        for run in range(first, min(first + group, runs)):
-            image, rest = run // (a.planes * a.rows), run % (a.planes * a.rows)
-            one_run(a, image, rest // a.rows, rest % a.rows, thread)
-        first = group * take(counter, -(-runs // group), thread)
+def _a_task(a):
+    return (grain + a.size - 1) // a.size
 
 
 def per_run(layout: np.dtype[Any], grain: int = GRAIN) -> Callable[[Function], Kernel]:
@@ -164,19 +133,12 @@ def per_run(layout: np.dtype[Any], grain: int = GRAIN) -> Callable[[Function], K
 
     A task is as many runs as have `grain` floats.
     """
-    return lambda f: Kernel(named_after(f, _all_runs, one_run=inlined(f), grain=grain), layout)
 
+    def make(f: Function) -> Kernel:
+        one_run = named_after(f, _one_of_all, one_run=inlined(f))
+        return per_task(layout, _all, named_after(f, _a_task, grain=grain))(one_run)
 
-def named_after(function: Function, frame: Function, **names: Any) -> Function:
-    """Return the function `frame` with the name of another and with `names` as globals.
-
-    Numba finds such a function in its cache, by its name. It would never find a closure: what is in its cells would
-    have to be the same object in the next process.
-    """
-    assert isinstance(frame, types.FunctionType)
-    made = types.FunctionType(frame.__code__, {**frame.__globals__, **names}, function.__name__)
-    made.__qualname__, made.__module__, made.__doc__ = function.__qualname__, function.__module__, function.__doc__
-    return made
+    return make
 
 
 def _unary(a, image, plane, row, thread):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from foveal.kernels import exponential
-from foveal.kernels.compiler import floats
+from foveal.kernels.compiler import apart, floats, reordered
 from foveal.kernels.intrinsics import STACK, larger, on_stack, wide_vectors
-from foveal.kernels.runs import apart, binary, reordered, unary
+from foveal.kernels.runs import binary, unary
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 f32, f64 = np.float32, np.float64

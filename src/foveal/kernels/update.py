@@ -8,98 +8,75 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import Kernel, arguments, fields, floats, helper, kernel, take
-from foveal.kernels.reduction import CHUNK
+from foveal.kernels import reduction
+from foveal.kernels.compiler import Kernel, fields, floats, helper
+from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
-_UPDATE = fields("p g m v size", "c0 c1 c2 c3 c4 c5 c6")
 
 
 @helper
 def chunk(a, task):
     """Return the task's part of p, g, m and v; a state that the optimizer lacks is p itself."""
-    start = 4 * task * CHUNK
-    size = min(CHUNK, a.size - task * CHUNK)
-    return floats(a.p + start, size), floats(a.g + start, size), floats(a.m + start, size), floats(a.v + start, size)
+    start, size = reduction.chunk(a, task)
+    at = 4 * start
+    return floats(a.p + at, size), floats(a.g + at, size), floats(a.m + at, size), floats(a.v + at, size)
 
 
-@helper
-def chunks(a):
-    """Return the number of tasks."""
-    return (a.size + CHUNK - 1) // CHUNK
+_update = per_task(fields("p g m v size", "c0 c1 c2 c3 c4 c5 c6"), reduction.chunks)
 
 
-@kernel(_UPDATE)
-def sgd(args, counter, thread):
+@_update
+def sgd(a, task, thread):
     """p -= lr (g + decay p)"""
-    a = arguments(args)
     lr, decay = np.float32(a.c0), np.float32(a.c1)
-    task = take(counter, chunks(a), thread)
-    while task < chunks(a):
-        p, g, _, _ = chunk(a, task)
-        for i in range(p.size):
-            p[i] -= lr * (g[i] + decay * p[i])
-        task = take(counter, chunks(a), thread)
+    p, g, _, _ = chunk(a, task)
+    for i in range(p.size):
+        p[i] -= lr * (g[i] + decay * p[i])
 
 
-@kernel(_UPDATE)
-def momentum(args, counter, thread):
+@_update
+def momentum(a, task, thread):
     """m = mu m + g + decay p;  p -= lr m"""
-    a = arguments(args)
     lr, decay, mu = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    task = take(counter, chunks(a), thread)
-    while task < chunks(a):
-        p, g, m, _ = chunk(a, task)
-        for i in range(p.size):
-            m[i] = mu * m[i] + (g[i] + decay * p[i])
-            p[i] -= lr * m[i]
-        task = take(counter, chunks(a), thread)
+    p, g, m, _ = chunk(a, task)
+    for i in range(p.size):
+        m[i] = mu * m[i] + (g[i] + decay * p[i])
+        p[i] -= lr * m[i]
 
 
-@kernel(_UPDATE)
-def nesterov(args, counter, thread):
+@_update
+def nesterov(a, task, thread):
     """g' = g + decay p;  m = mu m + g';  p -= lr (g' + mu m)"""
-    a = arguments(args)
     lr, decay, mu = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    task = take(counter, chunks(a), thread)
-    while task < chunks(a):
-        p, g, m, _ = chunk(a, task)
-        for i in range(p.size):
-            d = g[i] + decay * p[i]
-            m[i] = mu * m[i] + d
-            p[i] -= lr * (d + mu * m[i])
-        task = take(counter, chunks(a), thread)
+    p, g, m, _ = chunk(a, task)
+    for i in range(p.size):
+        d = g[i] + decay * p[i]
+        m[i] = mu * m[i] + d
+        p[i] -= lr * (d + mu * m[i])
 
 
-@kernel(_UPDATE)
-def adagrad(args, counter, thread):
+@_update
+def adagrad(a, task, thread):
     """g' = g + decay p;  m += g'^2;  p -= lr g' / (sqrt(m) + eps)"""
-    a = arguments(args)
     lr, decay, eps = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    task = take(counter, chunks(a), thread)
-    while task < chunks(a):
-        p, g, m, _ = chunk(a, task)
-        for i in range(p.size):
-            d = g[i] + decay * p[i]
-            m[i] += d * d
-            p[i] -= lr * d / (np.sqrt(m[i]) + eps)
-        task = take(counter, chunks(a), thread)
+    p, g, m, _ = chunk(a, task)
+    for i in range(p.size):
+        d = g[i] + decay * p[i]
+        m[i] += d * d
+        p[i] -= lr * d / (np.sqrt(m[i]) + eps)
 
 
-@kernel(_UPDATE)
-def rmsprop(args, counter, thread):
+@_update
+def rmsprop(a, task, thread):
     """g' = g + decay p;  m = rho m + (1 - rho) g'^2;  p -= lr g' / (sqrt(m) + eps)"""
-    a = arguments(args)
     lr, decay, rho, eps = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2), np.float32(a.c3)
     rest = np.float32(1 - a.c2)
-    task = take(counter, chunks(a), thread)
-    while task < chunks(a):
-        p, g, m, _ = chunk(a, task)
-        for i in range(p.size):
-            d = g[i] + decay * p[i]
-            m[i] = rho * m[i] + rest * (d * d)
-            p[i] -= lr * d / (np.sqrt(m[i]) + eps)
-        task = take(counter, chunks(a), thread)
+    p, g, m, _ = chunk(a, task)
+    for i in range(p.size):
+        d = g[i] + decay * p[i]
+        m[i] = rho * m[i] + rest * (d * d)
+        p[i] -= lr * d / (np.sqrt(m[i]) + eps)
 
 
 @helper
@@ -115,24 +92,16 @@ def adam_step(a, task, l2, shrink):
         p[i] = shrink * p[i] - rate * m[i] / (np.sqrt(v[i]) * root + eps)
 
 
-@kernel(_UPDATE)
-def adam(args, counter, thread):
+@_update
+def adam(a, task, thread):
     """Adam with the decay added to the gradient."""
-    a = arguments(args)
-    task = take(counter, chunks(a), thread)
-    while task < chunks(a):
-        adam_step(a, task, np.float32(a.c1), np.float32(1))
-        task = take(counter, chunks(a), thread)
+    adam_step(a, task, np.float32(a.c1), np.float32(1))
 
 
-@kernel(_UPDATE)
-def adamw(args, counter, thread):
+@_update
+def adamw(a, task, thread):
     """Adam with the decay apart: p shrinks by 1 - lr decay."""
-    a = arguments(args)
-    task = take(counter, chunks(a), thread)
-    while task < chunks(a):
-        adam_step(a, task, np.float32(0), np.float32(1 - a.c0 * a.c1))
-        task = take(counter, chunks(a), thread)
+    adam_step(a, task, np.float32(0), np.float32(1 - a.c0 * a.c1))
 
 
 KERNELS: dict[str, Kernel] = {k.name: k for k in (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw)}

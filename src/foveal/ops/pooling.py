@@ -111,7 +111,7 @@ def _spread(
     """Return x, to which a kernel brings `values` at `indices`; the formula's, or its error, where they do not fit."""
     places, shape = np.asarray(indices), tuple(x_shape)
     if _fast(values) and _fit(places, np.shape(values), shape, axes):
-        x = np.empty(shape, np.float32)
+        x = np.zeros(shape, np.float32)
         if _placed(kernel, x, _float32(values), places, axes):
             return x
     result: Array = referred(formula)(np.asarray(values), indices, x_shape, axes=axes)
