@@ -18,19 +18,6 @@ from foveal.cli.predict import convert
 from foveal.training import Checkpoint, History
 
 
-@pytest.fixture
-def foveal(capsys):
-    """Call the command line; gives exit code, stdout and stderr."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit:
-            main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return exit.value.code, out, err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """The folder of a short training run."""

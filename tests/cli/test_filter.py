@@ -7,21 +7,7 @@ import pytest
 from PIL import Image
 
 from foveal import images
-from foveal.cli import main
 from foveal.images.files import read_picture
-
-
-@pytest.fixture
-def foveal(capsys):
-    """Call the command line; gives exit code, stdout and stderr."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit:
-            main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return exit.value.code, out, err
-
-    return call
 
 
 def opened(path):

@@ -6,21 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foveal.cli import main
-
-
-@pytest.fixture
-def foveal(capsys):
-    """Call the command line; gives exit code, stdout and stderr."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit:
-            main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return exit.value.code, out, err
-
-    return call
-
 
 def frames(path):
     with Image.open(path) as picture:

@@ -6,25 +6,15 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from foveal.cli import main
 from foveal.cli import study as commands
 from foveal.study import ParameterStudy, overfit, parameters
 
 SLICE = ["parameters", "--data", "mnist-5k", "--widths", "2,4", "--sizes", "50,120", "--seeds", 1, "--steps", 4]
 
 
-@pytest.fixture
-def foveal(capsys, tmp_path, monkeypatch):
-    """Call the command line in an empty folder; gives exit code, stdout and stderr."""
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit:
-            main(["study", *(str(a) for a in arguments)])
-        out, err = capsys.readouterr()
-        return exit.value.code, out, err
-
-    return call
 
 
 def results(folder):
@@ -36,7 +26,7 @@ def without_seconds(networks):
 
 
 def test_parameters(foveal, tmp_path):
-    code, out, err = foveal(*SLICE)
+    code, out, err = foveal("study", *SLICE)
     folder = tmp_path / "runs" / "study-parameters"
     assert code == 0
     assert sorted(p.name for p in folder.iterdir()) == ["parameters.png", "results.json"]
@@ -68,18 +58,18 @@ def test_ctrl_c_keeps_the_work_and_resume_goes_on(foveal, tmp_path, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(ParameterStudy, "train", interrupted)
-        code, out, err = foveal(*SLICE, "--out", "a", "--json")
+        code, out, err = foveal("study", *SLICE, "--out", "a", "--json")
     assert code == 130
     assert json.loads(out)["interrupted"] is True
     assert "interrupted after 3 networks" in err
     assert [tuple(net[k] for k in ("images", "seed", "width", "model")) for net in results(tmp_path / "a")["networks"]
             ] == seen  # fmt: skip
-    code, out, err = foveal(*SLICE, "--out", "a", "--resume", "--json", "--quiet")
+    code, out, err = foveal("study", *SLICE, "--out", "a", "--resume", "--json", "--quiet")
     resumed = json.loads(out)
     assert (code, err, resumed["interrupted"], len(resumed["networks"])) == (0, "", False, 8)
-    code, out, _ = foveal(*SLICE, "--out", "b", "--json", "--quiet")
+    code, out, _ = foveal("study", *SLICE, "--out", "b", "--json", "--quiet")
     assert without_seconds(json.loads(out)["networks"]) == without_seconds(resumed["networks"])
-    code, out, err = foveal(*SLICE, "--seeds", 2, "--sizes", 50, "--out", "b", "--resume", "--json")
+    code, out, err = foveal("study", *SLICE, "--seeds", 2, "--sizes", 50, "--out", "b", "--resume", "--json")
     assert [line.split()[0] for line in err.splitlines()] == [f"{i}/12" for i in range(9, 13)]
     # more of the same may be asked for
     assert [net["seed"] for net in json.loads(out)["networks"]] == [0] * 8 + [1] * 4
@@ -94,7 +84,7 @@ def test_the_results_are_written_after_each_network(foveal, tmp_path, monkeypatc
         return train(self, *cell)
 
     monkeypatch.setattr(ParameterStudy, "train", look)
-    assert foveal(*SLICE, "--out", "a", "--quiet")[0] == 0
+    assert foveal("study", *SLICE, "--out", "a", "--quiet")[0] == 0
     assert written == list(range(8))
 
 
@@ -106,14 +96,14 @@ def test_quick_gives_other_defaults(foveal, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(parameters.ParameterStudy, "__init__", lambda self, data, **how: study(data, **how))
-    assert foveal("parameters", "--quick", "--seeds", 5)[0] == 130
+    assert foveal("study", "parameters", "--quick", "--seeds", 5)[0] == 130
     assert made == {"data": "mnist-5k", "widths": (2, 4, 8, 15, 30), "seeds": 5, "steps": 200, "sizes": None,
                     "models": ("convolution", "mlp")}  # fmt: skip
 
 
 def test_overfit(foveal, tmp_path):
     arguments = ["overfit", "--model", "simple", "--model", "mlp", "--data", "mnist-5k", "--pictures", 8, "--every", 4]
-    code, out, err = foveal(*arguments, "--out", "a")
+    code, out, err = foveal("study", *arguments, "--out", "a")
     assert code == 0
     assert out.count("learned by heart: loss 0.0") == 2
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["loss.png", "results.json"]
@@ -127,7 +117,7 @@ def test_overfit(foveal, tmp_path):
         assert net["predicted"][-1][1] < 0.1
         assert err.count(f"{net['model']}  step ") == steps
         assert err.count("as it predicts") == sum(len(net["predicted"]) for net in found["networks"])
-    code, out, err = foveal(*arguments, "--out", "b", "--json", "--quiet")
+    code, out, err = foveal("study", *arguments, "--out", "b", "--json", "--quiet")
     assert (code, err) == (0, "")
     for ours, again in zip(found["networks"], json.loads(out)["networks"], strict=True):
         assert (ours["loss"], ours["predicted"]) == (again["loss"], again["predicted"])
@@ -135,7 +125,7 @@ def test_overfit(foveal, tmp_path):
 
 def test_overfit_that_is_not_reached_is_exit_code_1(foveal):
     arguments = ["--data", "mnist-5k", "--pictures", 8, "--steps", 2, "--json", "--quiet"]
-    code, out, _ = foveal("overfit", "--model", "mlp", *arguments)
+    code, out, _ = foveal("study", "overfit", "--model", "mlp", *arguments)
     (net,) = json.loads(out)["networks"]
     assert (code, net["reached"], len(net["loss"])) == (1, False, 2)
 
@@ -149,7 +139,7 @@ def test_overfit_passes_options_on(foveal, monkeypatch):
 
     monkeypatch.setattr("foveal.study.overfit", learn)
     options = ["--optimizer", "sgd", "--lr", 0.5, "--batch-size", 3, "--below", 0.7, "--seed", 4, "--size", 40]
-    foveal("overfit", "--model", "simple", "--pictures", 5, *options)
+    foveal("study", "overfit", "--model", "simple", "--pictures", 5, *options)
     ((x, shape, optimizer, *rest),) = given
     assert (x.shape, x.dtype, shape) == ((5, 3, 40, 40), np.uint8, (3, 40, 40))
     assert optimizer == "SGD(lr=0.5, weight_decay=0.0)"
@@ -158,6 +148,6 @@ def test_overfit_passes_options_on(foveal, monkeypatch):
 
 @pytest.mark.parametrize("command", ["parameters", "overfit"])
 def test_help_has_examples(foveal, command):
-    code, out, _ = foveal(command, "--help")
+    code, out, _ = foveal("study", command, "--help")
     assert code == 0
     assert out.count(f"  foveal study {command}") >= 3

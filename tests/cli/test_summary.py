@@ -10,7 +10,6 @@ import pytest
 from matplotlib.image import imread
 
 import foveal as fv
-from foveal.cli import main
 from foveal.layers import Affine, Convolution, ReLU
 
 PAGE = (Path(__file__).parents[2] / "docs" / "accounting.md").read_text(encoding="utf-8")
@@ -28,18 +27,9 @@ def graph():
 """
 
 
-@pytest.fixture
-def foveal(capsys, tmp_path, monkeypatch):
-    """Call the command line in an empty folder; gives exit code, stdout and stderr."""
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as exit:
-            main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return exit.value.code, out, err
-
-    return call
 
 
 def test_a_model_by_name(foveal):

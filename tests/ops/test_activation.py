@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from foveal import ops, reference
-from foveal.errors import FovealError
 from foveal.kernels.threads import set_threads
+from tests.support.doors import assert_same_error
 from tests.support.maps import ulps
 
 # Units in the last place, as in the tests of the kernels; a ReLU rounds nothing, a slope is rounded and multiplied.
@@ -83,11 +83,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "args", "options"), BAD, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(BAD)])
 def test_the_same_errors(name, args, options):
-    with pytest.raises(FovealError) as expected:
-        getattr(reference, name)(*args, **options)
-    with pytest.raises(type(expected.value)) as found:
-        getattr(ops, name)(*args, **options)
-    assert str(found.value) == str(expected.value)
+    assert_same_error(name, *args, **options)
 
 
 def test_several_threads_of_python_at_once():

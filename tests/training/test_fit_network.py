@@ -1,5 +1,6 @@
 """fit with the real engine: it learns, equals the formulas of the optimizers, and goes on bit for bit."""
 
+import functools
 import os
 import signal
 
@@ -54,36 +55,10 @@ def test_steps_equal_gradient_and_update(digits, kind):
         np.testing.assert_allclose(array, arrays(other)[name], rtol=2e-3, atol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])
-@pytest.mark.parametrize("cut", [2, 3, 4])
-def test_interrupted_and_resumed_gives_the_same_bits(digits, tmp_path, monkeypatch, kind, cut):
-    settings = {"epochs": 2, "batch_size": 100, "optimizer": kind, "schedule": "cosine", "progress": False}
+def assert_resuming_changes_no_bit(folder, monkeypatch, cut, train, **other_words):
+    """Check that a run, interrupted before step number `cut` and resumed, ends as a whole one; return the history."""
     whole, part, rest = SimpleConvNet(**SMALL), SimpleConvNet(**SMALL), SimpleConvNet(**SMALL, seed=5)
-    expected = fit(whole, *digits, validation=digits, **settings)
-    plain, count = TrainingRun.step, iter(range(1, 100))
-
-    def step(self, rows):
-        if next(count) == cut:
-            os.kill(os.getpid(), signal.SIGINT)
-        return plain(self, rows)
-
-    path = tmp_path / "checkpoint.safetensors"
-    with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, "step", step)
-        assert fit(part, *digits, validation=digits, checkpoint=path, **settings).interrupted
-    history = fit(rest, *digits, validation=digits, resume=path, **settings)
-    assert history.loss == expected.loss
-    assert [e.test_accuracy for e in history.epochs] == [e.test_accuracy for e in expected.epochs]
-    for name, array in arrays(whole).items():
-        np.testing.assert_array_equal(arrays(rest)[name], array, err_msg=name)
-
-
-@pytest.mark.parametrize("cut", [2, 3, 4])
-def test_augmented_and_smoothed_training_goes_on_with_the_same_bits(digits, tmp_path, monkeypatch, cut):
-    settings = {"epochs": 2, "batch_size": 100, "augment": [Shift(2), Cutout(5)], "label_smoothing": 0.1,
-                "schedule": "cosine", "warmup": 1, "seed": 3, "progress": False}  # fmt: skip
-    whole, part, rest, plain = (SimpleConvNet(**SMALL, seed=seed) for seed in (1, 1, 5, 1))
-    expected = fit(whole, *digits, **settings)
+    expected = train(whole)
     step, count = TrainingRun.step, iter(range(1, 100))
 
     def interrupted(self, rows):
@@ -91,18 +66,35 @@ def test_augmented_and_smoothed_training_goes_on_with_the_same_bits(digits, tmp_
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, rows)
 
-    path = tmp_path / "checkpoint.safetensors"
+    path = folder / "checkpoint.safetensors"
     with monkeypatch.context() as patch:
         patch.setattr(TrainingRun, "step", interrupted)
-        assert fit(part, *digits, checkpoint=path, **settings).interrupted
-    words = settings | {"augment": "shift=2,cutout=5"}
-    history = fit(rest, *digits, resume=path, **words)
+        assert train(part, checkpoint=path).interrupted
+    history = train(rest, resume=path, **other_words)
     assert history.loss == expected.loss
+    assert [e.test_accuracy for e in history.epochs] == [e.test_accuracy for e in expected.epochs]
     for name, array in arrays(whole).items():
         np.testing.assert_array_equal(arrays(rest)[name], array, err_msg=name)
+    return history
+
+
+@pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("cut", [2, 3, 4])
+def test_interrupted_and_resumed_gives_the_same_bits(digits, tmp_path, monkeypatch, kind, cut):
+    settings = {"epochs": 2, "batch_size": 100, "optimizer": kind, "schedule": "cosine", "progress": False}
+    train = functools.partial(fit, x=digits[0], t=digits[1], validation=digits, **settings)
+    assert_resuming_changes_no_bit(tmp_path, monkeypatch, cut, train)
+
+
+@pytest.mark.parametrize("cut", [2, 3, 4])
+def test_augmented_and_smoothed_training_goes_on_with_the_same_bits(digits, tmp_path, monkeypatch, cut):
+    settings = {"epochs": 2, "batch_size": 100, "augment": [Shift(2), Cutout(5)], "label_smoothing": 0.1,
+                "schedule": "cosine", "warmup": 1, "seed": 3, "progress": False}  # fmt: skip
+    train = functools.partial(fit, x=digits[0], t=digits[1], **settings)
+    history = assert_resuming_changes_no_bit(tmp_path, monkeypatch, cut, train, augment="shift=2,cutout=5")
     assert history.settings["augment"] == "Shift(pixels=2), Cutout(size=5)"
     assert history.settings["label_smoothing"] == 0.1
-    assert fit(plain, *digits, **settings | {"augment": None}).loss != expected.loss
+    assert train(SimpleConvNet(**SMALL), augment=None).loss != history.loss
 
 
 def test_the_loss_that_is_reported_is_that_of_smoothed_labels(digits):
