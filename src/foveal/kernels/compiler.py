@@ -60,9 +60,7 @@ class _Locator(caching._CacheLocator):
     """Where Numba keeps the code of a function of this package: a folder per state of the sources."""
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
-        self._place = (
-            f"{py_func.__module__}-{py_func.__code__.co_firstlineno}"  # kernels share a frame
-        )
+        self._place = f"{py_func.__module__}-{py_func.__code__.co_firstlineno}"  # kernels share a frame
 
     def get_cache_path(self) -> str:
         return str(cache_folder() / "kernels" / _stamp())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,33 +34,36 @@ def _fast(axis: Any, where: str, *arrays: Array) -> bool:
     return some.ndim > 0 and some.shape[arguments.axis(axis, some.ndim, where)] > 0 and narrow
 
 
+def _scores(formula: Callable[..., Array], scores: ArrayLike, axis: int) -> Array:
+    name = formula.__name__
+    x = arguments.real(scores, name, "scores")
+    return _run(f"{name}_forward", axis, "y", x=x) if _fast(axis, name, x) else formula(x, axis=axis)
+
+
+def _gradient(formula: Callable[..., Array], y: ArrayLike, dy: ArrayLike, axis: int) -> Array:
+    where = formula.__name__
+    y = arguments.real(y, where, "y")
+    if not _fast(axis, where, y, np.asarray(dy)):
+        return formula(y, dy, axis=axis)
+    kernel = f"{where.removesuffix('_grad')}_backward"
+    return _run(kernel, axis, "dx", y=y, dy=arguments.same_shape(dy, y.shape, where))
+
+
 @functools.wraps(reference.softmax)
 def softmax(scores: ArrayLike, *, axis: int = -1) -> Array:
-    x = arguments.real(scores, "softmax", "scores")
-    fast = _fast(axis, "softmax", x)
-    return _run("softmax_forward", axis, "y", x=x) if fast else reference.softmax(x, axis=axis)
+    return _scores(reference.softmax, scores, axis)
 
 
 @functools.wraps(reference.softmax_grad)
 def softmax_grad(y: ArrayLike, dy: ArrayLike, *, axis: int = -1) -> Array:
-    y = arguments.real(y, "softmax_grad", "y")
-    if not _fast(axis, "softmax_grad", y, np.asarray(dy)):
-        return reference.softmax_grad(y, dy, axis=axis)
-    dy = arguments.same_shape(dy, y.shape, "softmax_grad")
-    return _run("softmax_backward", axis, "dx", y=y, dy=dy)
+    return _gradient(reference.softmax_grad, y, dy, axis)
 
 
 @functools.wraps(reference.log_softmax)
 def log_softmax(scores: ArrayLike, *, axis: int = -1) -> Array:
-    x = arguments.real(scores, "log_softmax", "scores")
-    fast = _fast(axis, "log_softmax", x)
-    return _run("log_softmax_forward", axis, "y", x=x) if fast else reference.log_softmax(x, axis=axis)
+    return _scores(reference.log_softmax, scores, axis)
 
 
 @functools.wraps(reference.log_softmax_grad)
 def log_softmax_grad(y: ArrayLike, dy: ArrayLike, *, axis: int = -1) -> Array:
-    y = arguments.real(y, "log_softmax_grad", "y")
-    if not _fast(axis, "log_softmax_grad", y, np.asarray(dy)):
-        return reference.log_softmax_grad(y, dy, axis=axis)
-    dy = arguments.same_shape(dy, y.shape, "log_softmax_grad")
-    return _run("log_softmax_backward", axis, "dx", y=y, dy=dy)
+    return _gradient(reference.log_softmax_grad, y, dy, axis)
