@@ -36,7 +36,8 @@ def tile_rows(table, dealt, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floo
         call_outer(tile[size], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, few, N, xn, yn)
 
 
-PANELS = "w main last taps last_taps small few more T K width last_width panels channels lanes"
+PANELS = "w main last taps last_taps small few more T K width last_width panels channels lanes edges each"
+SIDE = 5  # numbers in `edges` for each end of a row: two tiles, where their taps stand, how many of a kernel row
 
 
 @helper
@@ -59,10 +60,36 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
         first, count, same = live[2 * (row + done)], live[2 * (row + done) + 1], 1
         while done + same < lines and live[2 * (row + done + same)] == first:
             same += 1
-        tile_rows(table, (a.small, a.few, a.more), x + 4 * done * x_row, a.xs, 1, w, width, taps + 16 * first, count,
-                  a.K, a.bias + 4 * channel, 0, y + 4 * done * y_row, ys, floor, tail, 0, same, x_row,
-                  y_row)  # fmt: skip
+        to, few, more, inner = y + 4 * done * y_row, a.few, a.more, x + 4 * done * x_row
+        if a.edges:
+            size, last = a.small + (1 if more > 0 else 0), p == a.panels - 1
+            edge_rows(a, 0, last, inner, w, width, first, count, channel, to, ys, floor, tail, same, x_row, y_row)
+            if more > 0:
+                more -= 1
+            else:
+                few -= 1
+            inner, to = inner + 4 * size * a.xs, to + 4 * size * ys
+            if few + more > 0:
+                if few > 0:
+                    few -= 1
+                else:
+                    more -= 1
+                at = more * (a.small + 1) + few * a.small
+                edge_rows(a, 1, last, inner + 4 * at * a.xs, w, width, first, count, channel, to + 4 * at * ys, ys,
+                          floor, tail, same, x_row, y_row)  # fmt: skip
+        tile_rows(table, (a.small, few, more), inner, a.xs, 1, w, width, taps + 16 * first, count, a.K,
+                  a.bias + 4 * channel, 0, to, ys, floor, tail, 0, same, x_row, y_row)  # fmt: skip
         done += same
+
+
+@helper
+def edge_rows(a, side, last, x, w, width, first, count, channel, y, ys, floor, tail, lines, x_row, y_row):
+    """Compute the first (side 0) or the last tile of `lines` rows, without the pixels that meet only padding."""
+    edge = integers(a.edges + 8 * SIDE * side, SIDE)
+    tile, taps = (edge[1], edge[3]) if last else (edge[0], edge[2])
+    row = edge[4]
+    call_outer(tile, x, a.xs, 1, w, width, a.edges + 8 * (taps + 4 * (first // a.each * row)), count // a.each * row, 0,
+               a.bias + 4 * channel, 0, y, ys, floor, tail, 0, 1, lines, x_row, y_row)  # fmt: skip
 
 
 _PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live"
@@ -153,20 +180,20 @@ def convolution_pool_forward(a, task, thread):
 
 
 @helper
-def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, rows, columns, combination):
+def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, columns, combination):
     """Add what `columns` pixels of `rows` rows give one (panel, tap) of dw: r = run, k = pixels, taps = rows.
 
-    Only the rows count in which the tap reaches into the map.
+    Only the rows and columns count in which the tap reaches into the map.
     """
     table, _, offset, channel, width, tail = panel(a, combination // a.T)
     t = combination % a.T
-    live = integers(a.live + 32 * t, 4)
-    skipped = max(0, live[2] - row)
-    rows = min(rows, live[3] - row) - skipped
-    if plane < live[0] or plane >= live[1] or rows <= 0:
+    live = integers(a.live + 48 * t, 6)
+    above, left = max(0, live[2] - row), max(0, live[4] - column)
+    rows, columns = min(rows, live[3] - row) - above, min(columns, live[5] - column) - left
+    if plane < live[0] or plane >= live[1] or rows <= 0 or columns <= 0:
         return
     to = dw + offset - a.w + 4 * t * a.K * width
-    x, dy = x + 4 * skipped * a.x_row, dy + 4 * skipped * dy_row
+    x, dy = x + 4 * (above * a.x_row + left * a.xs), dy + 4 * (above * dy_row + left * dys)
     tile_rows(table, (a.small, a.few, a.more), x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys,
               a.pixel_rows, rows, columns, to, width, to, width, -float("inf"), tail, a.small)  # fmt: skip
 
@@ -213,7 +240,7 @@ def convolution_weight_gradient(a, task, thread):
                 for c in range(first, stop):
                     if c % a.T == 0:
                         add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
-                    add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, o, row, rows, columns, c)
+                    add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, o, row, column, rows, columns, c)
 
 
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel scratch scratch_size dys"
@@ -244,7 +271,7 @@ def convolution_pool_weight_gradient(a, part, thread):
                             a.marks + n * a.marks_image + pixel * a.marks_pixel, a.marks_pixel, db)  # fmt: skip
             x = a.x + 4 * (n * a.x_image + q * a.sh * a.x_row)
             for c in range(a.panels * a.T):
-                add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, row_size, 0, q * a.sh, count * a.sh,
+                add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, row_size, 0, q * a.sh, 0, count * a.sh,
                                     a.columns, c)  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Border, Map, in_space, zeros
 from foveal.kernels.isa import ISA
 from foveal.kernels.live import Reaches, by_row, by_tap, reaches
-from foveal.kernels.panels import Index, Panels
+from foveal.kernels.panels import WORTH, Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
 from foveal.kernels.tiles import Tile, choose_outer
@@ -34,6 +34,7 @@ PART_FLOATS = 2_000_000  # all parts of a gradient together (8 MB)
 PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so that adding them up costs little
 TOGETHER = 200_000  # floats of the filters of problems that are computed image by image (0.8 MB)
 RING = 5_000  # floats of un-pooled rows that wait for pooling (20 KB): they stay in L1
+CHANNELS = 32  # from which on a weight gradient has a run for each kernel column
 PIXELS = 140  # pixels of a weight gradient's tile: what it reads of x and dy stays in L1 between tiles
 
 
@@ -154,13 +155,20 @@ class Correlation:
         return index.ravel()
 
     @functools.cached_property
-    def live(self) -> tuple[Reaches, Reaches, int]:
-        """Which kernel planes and rows each output plane and row meets inside of x; the taps of a kernel row."""
+    def live(self) -> tuple[Reaches, Reaches, Reaches]:
+        """Which kernel planes, rows and columns each output plane, row and column meets inside of x."""
         axes = zip(in_space(self.shape[1:], 1), in_space(self.output, 1), self.space.kernel, self.space.stride,
                    self.space.padding, self.space.dilation, strict=True)  # fmt: skip
-        planes, rows, _ = (reaches(np.arange(out) * stride - before, np.arange(kernel) * dilation, size)
-                           for size, out, kernel, stride, (before, _), dilation in axes)  # fmt: skip
-        return planes, rows, 1 if self.dense else self.space.kernel[-1]
+        planes, rows, columns = (reaches(np.arange(out) * stride - before, np.arange(kernel) * dilation, size)
+                                 for size, out, kernel, stride, (before, _), dilation in axes)  # fmt: skip
+        return planes, rows, columns
+
+    def _live_taps(self, cut: Panels) -> dict[str, Any]:
+        """Return the arguments that say which taps each output row meets."""
+        planes, rows, columns = self.live
+        each = 1 if self.dense else self.space.kernel[-1]
+        order, live = by_row(planes, rows, each)
+        return {"live": live, **cut.arguments(order, columns=columns, each=each)}
 
     def _source(self, x: Map) -> int:
         """Return the address of the window of the first output: x's origin without its own padding."""
@@ -181,14 +189,13 @@ class Correlation:
             return row.forward(name, x.as_one_row(), w, bias, y.as_one_row(), floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
-        order, live = by_row(*self.live)
         block = P if x.n * O >= PARTS else max(1, -(-P // 8))
         return self._together([
             step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
                  keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
                  x_row=sh * x.row, xs=sw * x.pixel, w=w.ctypes.data + dw, bias=bias.ctypes.data + db,
                  y=y.address + dy, y_image=y.image, y_plane=y.plane, y_row=y.row, ys=y.pixel, n=x.n, planes=O, rows=P,
-                 columns=Q, block=block, live=live, floor=floor, **cut.arguments(order))
+                 columns=Q, block=block, floor=floor, **self._live_taps(cut))
             for dx, dy, dw, db in self._groups(x, w)
         ], x.n)  # fmt: skip
 
@@ -244,13 +251,12 @@ class Correlation:
         scratch = zeros(threads * size)
         row = f"max_pool_{self.isa.name}_{ph}x{pw}_{int(marks is not None)}"
         address = self._pool(row, pooltile.forward(self.isa, (ph, pw), marks is not None))
-        order, live = by_row(*self.live)
         block = PP if x.n >= PARTS else max(1, -(-PP // 8))
         return [
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
-                 y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block, live=live,
-                 slots=slots, floor=floor, **cut.arguments(order), pool=address, ph=ph, sh=ph_s, sw=pw_s,
+                 y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block,
+                 slots=slots, floor=floor, **self._live_taps(cut), pool=address, ph=ph, sh=ph_s, sw=pw_s,
                  pooled_rows=PP, pooled_columns=PQ, marks=marks if marks is not None else 0, **self._marks(pool),
                  marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), scratch=scratch, scratch_size=size)
         ]  # fmt: skip
@@ -281,7 +287,7 @@ class Correlation:
                      xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
                      planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows,
-                     live=by_tap(*self.live), one=one, one_rows=one_rows, one_main=narrow["main"],
+                     live=self._gradient_live(cut), one=one, one_rows=one_rows, one_main=narrow["main"],
                      one_last=narrow["last"], w=0, **cut.arguments(kind="outer_x")),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
@@ -289,10 +295,22 @@ class Correlation:
         return steps
 
     def _gradient_panels(self, x: Map) -> Panels:
-        """Return the panels of dw, which is packed as w: the same width, but the rows of a tile are those of a run."""
-        cut = self.panels(x)
-        tile = choose_outer(self.isa, cut.run, cut.columns, cut.tile.C)
-        return Panels(tile, cut.taps, cut.run, cut.columns, cut.run)
+        """Return the panels of dw, which is packed as w: the same width, but the rows of a tile are those of a run.
+
+        Kernel columns that often meet padding are runs of their own, so that it can be left out.
+        """
+        cut, C, columns = self.panels(x), self.C // self.groups, self.live[2]
+        taps, run = cut.taps, cut.run
+        if self.dense and C >= CHANNELS and 1 - columns.mean() >= WORTH:
+            taps, run = tuple(t + s * x.pixel for t in taps for s in range(columns.shape[1])), C
+        tile = choose_outer(self.isa, run, cut.columns, cut.tile.C)
+        return Panels(tile, taps, run, cut.columns, run)
+
+    def _gradient_live(self, cut: Panels) -> NDArray[np.int64]:
+        """Return where each tap of dw reaches into x."""
+        planes, rows, columns = self.live
+        apart = len(cut.taps) == math.prod(self.space.kernel)
+        return by_tap(planes, rows, columns if apart else np.ones((self.output[-1], 1), bool))
 
     def can_unpool(self, pool: Window) -> bool:
         """Whether `weight_gradient_pooled` covers this pooling: disjoint windows whose strides end in the map."""
@@ -319,7 +337,7 @@ class Correlation:
             step(name, loops.convolution_pool_weight_gradient, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, dy),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, dy=dy.address,
                  dy_image=dy.image, dy_pixel=dy.pixel, dw=to, dw_size=self.weight_size, db=sums, db_size=pixel, n=x.n,
-                 parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, live=by_tap(*self.live), w=0,
+                 parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, live=self._gradient_live(cut), w=0,
                  **cut.arguments(kind="outer_x"),
                  unpool=self._pool(name_ir, pooltile.backward(self.isa, (ph, pw), True)), ph=ph, sh=ph_s, sw=pw_s,
                  pooled_rows=PP, pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch,
@@ -401,11 +419,14 @@ class Correlation:
                 choose_outer(self.isa, columns.count, C), tuple(starts) or (0,), run if starts else 1, C, columns.count
             )
             counts = [p.count for p in phases]
-            met_planes, met_rows, _ = (p.reaches(out) for p, out in zip(phases, in_space(self.output, 1), strict=True))
+            met_planes, met_rows, met_columns = (
+                p.reaches(out) for p, out in zip(phases, in_space(self.output, 1), strict=True)
+            )
             each = 1 if merge else len(taps[2])
             if not starts:  # these inputs meet no output: dx is the bias
                 met_planes, met_rows, each = (*(np.ones((p.count, 1), bool) for p in phases[:2]), 1)
             order, live = by_row(met_planes, met_rows, each)
+            kernel_row = cut.arguments(order, columns=met_columns if starts else None, each=each)
             block = counts[1] if dy.n * counts[0] >= PARTS else max(1, -(-counts[1] // 8))
             y_plane, y_row, ys = (a * b for a, b in zip(self.space.stride, to, strict=True))
             for g in range(self.groups):
@@ -422,7 +443,7 @@ class Correlation:
                          x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
                          bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
                          planes=counts[0], rows=counts[1], columns=counts[2], block=block, live=live,
-                         floor=floor, **cut.arguments(order))
+                         floor=floor, **kernel_row)
                 )  # fmt: skip
         return packing + self._together(problems, dy.n)
 

@@ -13,12 +13,16 @@ so the matrix is never built: k walks the run and the table of taps (X_t, W_t) w
 r = output pixels, k = (s, c), t = kernel rows; the weight gradient r = (s, c), k = the output pixels of a row, t =
 rows; the input gradient is the forward with the flipped, transposed filter; affine layers have one tap.
 
+``edge`` is ``outer`` at the ends of a row of pixels: a tap says how many rows at one end meet only padding, which are
+left out. So it is as fast as if there were no padding.
+
 Registers of ``outer``: R*C accumulators + C weights + 1 broadcast; a multiply-add needs (R + C) / (R*C) loads.
 Registers of ``inner``: R*C accumulators + R + 1; its last step adds each accumulator up over its lanes.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -139,6 +143,26 @@ class Emitter:
             phi.add_incoming(other, block)
         return phis
 
+    def choose(self, index: Any, bodies: Sequence[Callable[[], list[Any]]]) -> list[Any]:
+        """Return what ``bodies[index]()`` returns: a jump to one of them."""
+        blocks = [self.function.append_basic_block(f"case{i}") for i in range(len(bodies))]
+        after = self.function.append_basic_block("chosen")
+        jump = self.b.switch(index, blocks[0])
+        ends = []
+        for i, (block, body) in enumerate(zip(blocks, bodies, strict=True)):
+            if i > 0:
+                jump.add_case(I64(i), block)
+            self.b.position_at_end(block)
+            values = body()
+            ends.append((values, self.b.block))
+            self.b.branch(after)
+        self.b.position_at_end(after)
+        phis = [self.b.phi(v.type) for v in ends[0][0]]
+        for values, block in ends:
+            for phi, value in zip(phis, values, strict=True):
+                phi.add_incoming(value, block)
+        return phis
+
     def loop(self, count: Any, carried: Sequence[tuple[Any, Any]], body: Any) -> list[Any]:
         """Emit ``for i in range(count)`` (count >= 1). `body(i, values)` returns the values of the next turn."""
         before = self.b.block
@@ -179,37 +203,78 @@ def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
     `tail` says how many lanes of the last vector are stored (lanes for all): the others may hold anything.
     """
     e = Emitter(isa, outer_name(isa, R, C, fetch), OUTER)
-    a, b, V = e.args, e.b, isa.lanes
+
+    def tap(t: Any, x: Any, acc: list[Any]) -> list[Any]:
+        pair = [e.b.load(e.b.gep(e.args["taps"], [e.b.add(e.b.mul(t, I64(2)), I64(i))], source_etype=I64), typ=I64)
+                for i in range(2)]  # fmt: skip
+        return _run(e, (R, C), range(R), e.at(x, pair[0]), e.at(e.args["w"], pair[1]), e.args["K"], acc, fetch)
+
+    return _tiles(e, R, C, tap)
+
+
+def edge_name(isa: ISA, R: int, C: int, most: int) -> str:
+    """Return the name of the tile that `edge` makes."""
+    return f"sgemm_edge{most}_{isa.name}_{R}x{C}"
+
+
+def edge(isa: ISA, R: int, C: int, most: int) -> str:
+    """Return the IR of a broadcast tile for the ends of a row: a tap is (X_t, W_t, K_t, case).
+
+    case : 0 all rows; 1 ... most without so many rows at the beginning; most + 1 ... 2 most without rows at the end
+
+    The arguments are those of `outer`, of which `K` and `ahead` are not read.
+    """
+    e = Emitter(isa, edge_name(isa, R, C, most), OUTER)
+
+    def tap(t: Any, x: Any, acc: list[Any]) -> list[Any]:
+        xt, wt, K, case = [
+            e.b.load(e.b.gep(e.args["taps"], [e.b.add(e.b.mul(t, I64(4)), I64(i))], source_etype=I64), typ=I64)
+            for i in range(4)
+        ]
+        spans = [range(R), *(range(n, R) for n in range(1, most + 1)), *(range(R - n) for n in range(1, most + 1))]
+        x, w = e.at(x, xt), e.at(e.args["w"], wt)
+        return e.choose(case, [functools.partial(_run, e, (R, C), rows, x, w, K, acc) for rows in spans])
+
+    return _tiles(e, R, C, tap)
+
+
+def _run(
+    e: Emitter, shape: tuple[int, int], live: range, x: Any, w: Any, K: Any, acc: list[Any], fetch: str = ""
+) -> list[Any]:
+    """Emit acc[r][c] += sum_k x[r*xs + k*xk] * w[k*wk + c] for the rows that are live."""
+    (R, C), a, b = shape, e.args, e.b
+    strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
+    groups = [g for g in range(0, R, GROUP) if set(live) & set(range(g, g + GROUP))]
+    first = groups[0]
+
+    def step(_: Any, state: list[Any]) -> list[Any]:
+        wp, xps, sums = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
+        ws = [e.load(e.at(wp, I64(c * e.V))) for c in range(C)]
+        if fetch:
+            e.prefetch(e.at({"x": xps[0], "w": wp}[fetch], a["ahead"]))
+        rows = e.rows(xps, strides)
+        new = []
+        for i, r in enumerate(live):
+            xv = e.splat(b.load(rows[r - first], typ=F32))
+            new += [e.fma(xv, ws[c], sums[i * C + c]) for c in range(C)]
+        return [e.at(wp, a["wk"]), *(e.at(p, a["xk"]) for p in xps), *new]
+
+    bases = [(PTR, e.at(x, b.mul(a["xs"], I64(g)))) for g in groups]
+    begin, stop = live.start * C, live.stop * C
+    sums = e.loop(K, [(PTR, w), *bases, *((e.vector, v) for v in acc[begin:stop])], step)[1 + len(groups) :]
+    return [*acc[:begin], *sums, *acc[stop:]]
+
+
+def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, list[Any]], list[Any]]) -> str:
+    """Emit M tiles downwards in each of N lines, `tap(t, x, acc)` adding what a tap gives."""
+    a, b = e.args, e.b
     floor = e.splat(a["floor"])
     unbounded = b.fcmp_ordered("==", a["floor"], ir.Constant(F32, float("-inf")))
-    strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
-    groups = [b.mul(a["xs"], I64(g)) for g in range(0, R, GROUP)]
 
     def tile(_: Any, pointers: list[Any]) -> list[Any]:
         x, init, y = pointers
-        start = [[e.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c * V)))) for c in range(C)] for r in range(R)]
-
-        def tap(t: Any, acc: list[Any]) -> list[Any]:
-            pair = b.gep(a["taps"], [b.mul(t, I64(2))], source_etype=I64)
-            xt = e.at(x, b.load(pair, typ=I64))
-            wt = e.at(a["w"], b.load(b.gep(pair, [I64(1)], source_etype=I64), typ=I64))
-
-            def step(_: Any, state: list[Any]) -> list[Any]:
-                wp, xps, acc = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
-                ws = [e.load(e.at(wp, I64(c * V))) for c in range(C)]
-                if fetch:
-                    e.prefetch(e.at({"x": xps[0], "w": wp}[fetch], a["ahead"]))
-                rows = e.rows(xps, strides)
-                new = []
-                for r in range(R):
-                    xv = e.splat(b.load(rows[r], typ=F32))
-                    new += [e.fma(xv, ws[c], acc[r * C + c]) for c in range(C)]
-                return [e.at(wp, a["wk"]), *(e.at(p, a["xk"]) for p in xps), *new]
-
-            bases = [(PTR, e.at(xt, g)) for g in groups]
-            return e.loop(a["K"], [(PTR, wt), *bases, *((e.vector, v) for v in acc)], step)[1 + len(groups) :]
-
-        acc = e.loop(a["T"], [(e.vector, v) for row in start for v in row], tap)
+        start = [e.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c * e.V)))) for r in range(R) for c in range(C)]
+        acc = e.loop(a["T"], [(e.vector, v) for v in start], lambda t, acc: tap(t, x, acc))
         acc = e.unless(unbounded, acc, lambda v: e.max(v, floor))
         _store(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]

@@ -42,8 +42,11 @@ class Tile:
 def address(kind: str, isa: ISA, R: int, C: int) -> int:
     """Return the address of a tile, assembled at its first use.
 
-    kind : "inner", or "outer", perhaps with "_x" or "_w", what it fetches ahead
+    kind : "inner"; "outer", perhaps with "_x" or "_w", what it fetches ahead; "edge" and the most rows it leaves out
     """
+    if kind.startswith("edge"):
+        most = int(kind.removeprefix("edge"))
+        return assemble(tile.edge_name(isa, R, C, most), tile.edge(isa, R, C, most), isa)
     if kind != "inner":
         fetch = kind.removeprefix("outer").removeprefix("_")
         return assemble(tile.outer_name(isa, R, C, fetch), tile.outer(isa, R, C, fetch), isa)

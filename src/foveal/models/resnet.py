@@ -92,8 +92,8 @@ class ResNet(Network):
 
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "cifar10": {
-            "epochs": 20, "batch_size": 64, "optimizer": "nesterov", "lr": 0.1, "schedule": "onecycle",
-            "weight_decay": 2e-4, "augment": "crop=4,flip",
+            "epochs": 22, "batch_size": 64, "optimizer": "nesterov", "lr": 0.2, "schedule": "onecycle",
+            "weight_decay": 5e-4, "augment": "crop=2:reflect,flip", "label_smoothing": 0.1,
         }
     }  # fmt: skip
 
