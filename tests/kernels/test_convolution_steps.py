@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from foveal import reference
 from foveal.geometry import Window
-from foveal.kernels import convolution_steps
+from foveal.kernels import convolution_steps, panels
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
 from foveal.kernels.isa import named
@@ -43,6 +43,12 @@ FIXED = [
     Case((2, 30, 11, 8), (6, 15, 3, 2), (1, 2), ((2, 1), (0, 2)), (2, 3), 2, 6),
     Case((PARTS + 3, 3, 8, 6), (6, 3, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 7),
     Case((2, 6, 5, 5), (3, 6, 1, 1), (3, 3), ((0, 0), (0, 0)), (1, 1), 1, 8),
+    # kernel columns that meet only padding: at both ends of a row, in one tile and in several, all of a kernel row
+    Case((2, 33, 6, 27), (30, 33, 5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1, 9),
+    Case((2, 40, 5, 9), (20, 40, 3, 3), (1, 1), ((2, 2), (2, 2)), (2, 2), 1, 10),
+    Case((2, 32, 4, 14), (64, 16, 3, 5), (2, 2), ((1, 1), (2, 4)), (1, 1), 2, 11),
+    Case((1, 32, 3, 2), (48, 32, 3, 5), (1, 1), ((1, 1), (4, 4)), (1, 1), 1, 12),
+    Case((2, 16, 5, 3), (17, 16, 1, 3), (1, 1), ((0, 0), (6, 6)), (1, 3), 1, 13),
 ]
 
 
@@ -81,6 +87,16 @@ def test_gradients(name, case):
 def test_gradients_of_rows_in_parts(name, case):
     """Rows that are longer than what fits in L1 are cut."""
     with mock.patch.object(convolution_steps, "PIXELS", 2):
+        check_gradients(geometry(case, name), case)
+
+
+@every_isa
+@random_cases
+@given(case=any_axes)
+def test_padding_is_left_out(name, case):
+    """Kernel columns that meet only padding, of few channels, too."""
+    with mock.patch.object(panels, "SHORTEST", 1), mock.patch.object(convolution_steps, "CHANNELS", 1):
+        check_forward(geometry(case, name), case, 0.0 if case.seed % 2 else NONE)
         check_gradients(geometry(case, name), case)
 
 

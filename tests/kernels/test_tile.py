@@ -6,7 +6,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from foveal.kernels import tile, tiles
+from foveal.kernels import panels, tile, tiles
 from foveal.kernels.assembler import assembly
 from foveal.kernels.isa import named
 from tests.support.machine import RUNNABLE, X86, bits, call
@@ -125,6 +125,55 @@ def test_outer_tile(name, R, C):
             np.testing.assert_array_equal(
                 bits(o.memory[~o.written]), bits(before[~o.written]), f"guards, {tail=} {case}"
             )
+
+
+def edge_shapes(name):
+    """The first and last tiles of some rows, and small ones, that leave out the fewest and the most rows."""
+    isa = named(name)
+    chosen = [tiles.choose_outer(isa, rows, columns) for rows in (7, 13, 27) for columns in (6, 30, 64)]
+    shapes = {(2, 1), (3, 2), *((t.R, t.C) for t in chosen)}
+    return sorted({(R, C, most) for R, C in shapes for most in (1, min(panels.MOST, R - 1)) if R > 1})
+
+
+@pytest.mark.parametrize(("name", "shape"), [(n, s) for n in RUNNABLE for s in edge_shapes(n)])
+@pytest.mark.parametrize("floor", [NONE, 0.0])
+def test_edge_tile(name, shape, floor):
+    """A tap adds its own number of products to the rows that its case leaves, and to no others, in each line."""
+    (R, C, most), isa, lines = shape, named(name), 2
+    V, xs, xn = isa.lanes, 9, 9 * R + 4
+    cases = range(2 * most + 1)
+    lengths = [1 + case % 3 for case in cases]
+    rng = np.random.default_rng([R, C, most])
+    x = rng.standard_normal(lines * xn + 40).astype(np.float32)
+    w = rng.standard_normal(sum(lengths) * C * V).astype(np.float32)
+    bias = rng.standard_normal(C * V).astype(np.float32)
+    ys, yn, tail = C * V + 3, R * (C * V + 3) + 7, V - 1
+    memory = np.full(lines * yn + ys, np.nan, np.float32)
+    starts = np.cumsum([0, *lengths[:-1]]) * C * V
+    offsets = rng.permutation(len(cases))
+    taps = np.array([offsets, starts, lengths, cases], np.int64).T.copy()
+    call(
+        tiles.address(f"edge{most}", isa, R, C), tile.OUTER, POINTERS, x=x, xs=xs, xk=2, w=w, wk=C * V, taps=taps,
+        T=len(cases), K=1 << 30, init=bias, y=memory, ys=ys, floor=floor, tail=tail, ahead=0, M=1, N=lines, xn=xn,
+        yn=yn, **{"is": 0},
+    )  # fmt: skip
+    written = np.zeros(memory.size, bool)
+    for line in range(lines):
+        expected = np.tile(bias.astype(np.float64), (R, 1))
+        size = abs(expected)
+        for offset, start, length, case in taps:
+            rows = range(case, R) if case <= most else range(R - (case - most))
+            for r in rows:
+                xr = x[line * xn + r * xs + offset :][: 2 * length : 2].astype(np.float64)
+                wr = w[start : start + length * C * V].reshape(length, -1)
+                expected[r] += xr @ wr
+                size[r] += abs(xr) @ abs(wr)
+        for r in range(R):
+            at = slice(line * yn + r * ys, line * yn + r * ys + (C - 1) * V + tail)
+            width = at.stop - at.start
+            written[at] = True
+            assert_close_to_reference(memory[at], np.maximum(expected[r], floor)[:width], size[r][:width], 20)
+    assert np.isnan(memory[~written]).all()
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
