@@ -36,8 +36,8 @@ def tile_rows(table, dealt, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floo
         call_outer(tile[size], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, few, N, xn, yn)
 
 
-PANELS = "w main last taps last_taps small few more T K width last_width panels channels lanes edges each"
-SIDE = 5  # numbers in `edges` for each end of a row: two tiles, where their taps stand, how many of a kernel row
+PANELS = "w main last taps last_taps small few more at T K width last_width panels channels lanes edges each"
+EDGE = 6  # numbers in `edges` for each end of a row, see `Panels.edges`
 
 
 @helper
@@ -60,36 +60,28 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
         first, count, same = live[2 * (row + done)], live[2 * (row + done) + 1], 1
         while done + same < lines and live[2 * (row + done + same)] == first:
             same += 1
-        to, few, more, inner = y + 4 * done * y_row, a.few, a.more, x + 4 * done * x_row
+        line, to = x + 4 * done * x_row, y + 4 * done * y_row
         if a.edges:
-            size, last = a.small + (1 if more > 0 else 0), p == a.panels - 1
-            edge_rows(a, 0, last, inner, w, width, first, count, channel, to, ys, floor, tail, same, x_row, y_row)
-            if more > 0:
-                more -= 1
-            else:
-                few -= 1
-            inner, to = inner + 4 * size * a.xs, to + 4 * size * ys
-            if few + more > 0:
-                if few > 0:
-                    few -= 1
-                else:
-                    more -= 1
-                at = more * (a.small + 1) + few * a.small
-                edge_rows(a, 1, last, inner + 4 * at * a.xs, w, width, first, count, channel, to + 4 * at * ys, ys,
-                          floor, tail, same, x_row, y_row)  # fmt: skip
-        tile_rows(table, (a.small, few, more), inner, a.xs, 1, w, width, taps + 16 * first, count, a.K,
-                  a.bias + 4 * channel, 0, to, ys, floor, tail, 0, same, x_row, y_row)  # fmt: skip
+            for side in range(2):
+                edge_lines(a, side, p, line, to, ys, floor, first, count, same, x_row, y_row, tail)
+        tile_rows(table, (a.small, a.few, a.more), line + 4 * a.at * a.xs, a.xs, 1, w, width, taps + 16 * first, count,
+                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, 0, same, x_row,
+                  y_row)  # fmt: skip
         done += same
 
 
 @helper
-def edge_rows(a, side, last, x, w, width, first, count, channel, y, ys, floor, tail, lines, x_row, y_row):
-    """Compute the first (side 0) or the last tile of `lines` rows, without the pixels that meet only padding."""
-    edge = integers(a.edges + 8 * SIDE * side, SIDE)
-    tile, taps = (edge[1], edge[3]) if last else (edge[0], edge[2])
-    row = edge[4]
-    call_outer(tile, x, a.xs, 1, w, width, a.edges + 8 * (taps + 4 * (first // a.each * row)), count // a.each * row, 0,
-               a.bias + 4 * channel, 0, y, ys, floor, tail, 0, 1, lines, x_row, y_row)  # fmt: skip
+def edge_lines(a, side, p, x, y, ys, floor, first, count, lines, x_row, y_row, tail):
+    """Compute the first or the last tile of `lines` rows, if it has padding to leave out."""
+    edge = integers(a.edges + 8 * EDGE * side, EDGE)
+    tile, taps, each, at = edge[0], edge[2], edge[4], edge[5]
+    if p == a.panels - 1:
+        tile, taps = edge[1], edge[3]
+    if each > 0:
+        _, _, w, channel, width, _ = panel(a, p)
+        call_outer(tile, x + 4 * at * a.xs, a.xs, 1, w, width, a.edges + 8 * (taps + 4 * (first // a.each * each)),
+                   count // a.each * each, 0, a.bias + 4 * channel, 0, y + 4 * at * ys, ys, floor, tail, 0, 1, lines,
+                   x_row, y_row)  # fmt: skip
 
 
 _PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foveal.kernels.convolution import EDGE
 from foveal.kernels.live import Piece, Reaches, pieces, saved
 from foveal.kernels.tiles import Tile, address, split, table
 
@@ -15,7 +16,6 @@ Index = NDArray[np.int64]
 MOST = 4  # pixels at an end of a row that a tile leaves out where they meet only padding
 WORTH = 0.015  # share of multiply-adds from which on that pays
 SHORTEST = 16  # floats of a run, likewise
-SIDE = 5  # numbers in the table of `Panels._edges` for each end of a row
 
 
 @dataclass(frozen=True)
@@ -83,39 +83,47 @@ class Panels:
             return np.stack([np.array(self.taps, np.int64)[numbers], numbers * self.run * width], 1).ravel()
 
         tiles, small, more = split(rows, t.R)
+        few, at, edges = tiles - more, 0, None if columns is None else self.edges(numbers, columns, each)
+        if edges is not None:  # the first tile and the last one are apart
+            at = small + (more > 0)
+            few, more = max(0, few - (1 if more else 2)), max(0, more - 1)
         return {
-            "small": small, "few": tiles - more, "more": more,
+            "small": small, "few": few, "more": more, "at": at, "each": each, "edges": 0 if edges is None else edges,
             "main": table(kind, t, t.C, rows) if self.count > 1 else np.zeros(1, np.int64),
             "last": table(kind, t, self.last_width // t.isa.lanes, rows),
             "taps": taps(t.width), "last_taps": taps(self.last_width), "T": len(self.taps), "K": self.run,
             "width": t.width, "last_width": self.last_width, "panels": self.count, "channels": self.columns,
-            "lanes": t.isa.lanes, "each": each, "edges": 0 if columns is None else self._edges(numbers, columns, each),
+            "lanes": t.isa.lanes,
         }  # fmt: skip
 
-    def _edges(self, numbers: Index, columns: Reaches, each: int) -> Index | int:
-        """Return for both ends of a row: tile and taps of a full panel, of the last one, taps in a kernel row.
+    def edges(self, numbers: Index, columns: Reaches, each: int) -> Index | None:
+        """Return what the tiles at the ends of a row do: two times EDGE numbers, and taps; None if it does not pay.
 
-        0 if it does not pay. The taps are those of `tile.edge`, kernel row after kernel row, as `numbers` names them.
+        The numbers are the tiles for a full panel and for the last one, where the taps of these stand, how many taps a
+        kernel row has, and the first pixel. Taps are those of `tile.edge`, kernel row after kernel row, as `numbers`
+        names them. A row of one tile has one end.
         """
         tiles, small, more = split(self.rows, self.tile.R)
         sizes = [small + 1] * more + [small] * (tiles - more)
         unit = self.run * each // columns.shape[1]
         most = int(min(MOST, min(sizes[0], sizes[-1]) - 1, max((~columns).sum(0))))
         if unit < SHORTEST or most < 1 or saved(columns, sizes, most) < WORTH:
-            return 0
-        sides, taps, at = [], [], 2 * SIDE
-        for size, rows in ((sizes[0], columns[: sizes[0]]), (sizes[-1], columns[-sizes[-1] :])):
-            row = pieces(rows, most, merge=each == 1)
-            places = []
-            for width in (self.tile.width, self.last_width):
-                table = [self._edge_tap(first, p, each, unit, width, most) for first in numbers[::each] for p in row]
-                places.append(at)
-                taps.append(np.array(table, np.int64).ravel())
-                at += taps[-1].size
-            tile = [address(f"edge{most}", self.tile.isa, size, w // self.tile.isa.lanes) if n else 0
-                    for w, n in ((self.tile.width, self.count > 1), (self.last_width, True))]  # fmt: skip
-            sides += [*tile, *places, len(row)]
-        return np.concatenate([np.array(sides, np.int64), *taps])
+            return None
+        head, taps, widths = np.zeros((2, EDGE), np.int64), [np.empty(0, np.int64)], (self.tile.width, self.last_width)
+        for side, (at, size) in enumerate([(0, sizes[0]), (self.rows - sizes[-1], sizes[-1])][:tiles]):
+            pixels = columns[at : at + size]
+            row = pieces(pixels, most, merge=each == 1)
+            if not row:
+                return None
+            head[side, 4:] = len(row), at
+            for i, width in enumerate(widths[self.count == 1 :], self.count == 1):
+                vectors = width // self.tile.isa.lanes
+                head[side, i] = address(f"edge{most}", self.tile.isa, size, vectors)
+                head[side, 2 + i] = head.size + sum(t.size for t in taps)
+                taps.append(
+                    np.array([self._edge_tap(f, p, each, unit, width, most) for f in numbers[::each] for p in row])
+                )
+        return np.concatenate([head, *taps], axis=None)
 
     def _edge_tap(self, first: int, p: Piece, each: int, unit: int, width: int, most: int) -> tuple[int, int, int, int]:
         """Return X, W, K and case of `tile.edge` for a piece of the kernel row whose first tap is number `first`."""
