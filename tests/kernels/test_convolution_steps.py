@@ -100,6 +100,30 @@ def test_padding_is_left_out(name, case):
         check_gradients(geometry(case, name), case)
 
 
+NEVER_READ = [
+    Case((2, 32, 6, 27), (40, 32, 5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1), 1, 0),  # a row of several tiles
+    Case((2, 32, 9, 9), (40, 32, 3, 3), (1, 1), ((2, 2), (2, 2)), (2, 2), 1, 1),
+    Case((2, 64, 6, 13), (64, 16, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 4, 2),
+]
+
+
+@every_isa
+@pytest.mark.parametrize("case", NEVER_READ, ids=lambda c: f"{c.x_shape}-{c.w_shape}")
+def test_padding_is_not_even_read(name, case):
+    """It holds NaN, and no result has one: every product with padding is left out."""
+    g = geometry(case, name)
+    x, w, b = case.arrays(np.float32)
+    xm, ym, dxm = Map(len(x), g.shape, g.x_border), Map(len(x), g.y_shape, g.dy_border), Map(len(x), g.shape)
+    dw, db, weights = gradient_memory(g.weight_size), gradient_memory(g.bias_size), packed(w, g.weight_index)
+    for m in (xm, ym):
+        m.data[:] = np.nan
+        m.view[...] = 1
+    gradients = g.weight_gradient("test", xm, ym, dw, db) + g.input_gradient("test", ym, weights, dxm)
+    program(gradients + g.forward("test", xm, weights, packed(b, g.bias_index), ym)).run()
+    for values in (ym.view, dxm.view, unpacked(dw, g.weight_index, w.shape)):
+        assert not np.isnan(values).any()
+
+
 @every_isa
 @pytest.mark.parametrize("case", FIXED, ids=lambda c: f"{c.x_shape}-{c.w_shape}")
 def test_fixed_shapes(name, case):
