@@ -415,9 +415,8 @@ class Correlation:
             starts = [-sum(e * s for (_, e), s in zip(tap, strides, strict=True)) for tap in runs]
             met = [places[tuple(r for r, _ in tap)] for tap in itertools.product(*taps)]
             run = K * (len(taps[2]) if merge else 1)
-            cut = Panels(
-                choose_outer(self.isa, columns.count, C), tuple(starts) or (0,), run if starts else 1, C, columns.count
-            )
+            tile = choose_outer(self.isa, columns.count, C, depth=len(starts) * run)
+            cut = Panels(tile, tuple(starts) or (0,), run if starts else 1, C, columns.count)
             counts = [p.count for p in phases]
             met_planes, met_rows, met_columns = (
                 p.reaches(out) for p, out in zip(phases, in_space(self.output, 1), strict=True)

@@ -19,6 +19,8 @@ from foveal.kernels.assembler import assemble
 from foveal.kernels.isa import ISA
 
 LOAD = 0.08  # cycles
+FAR = 0.25  # cycles more for a vector of w, where a panel of w has more bytes than NEAR: it comes from beyond L1, for
+NEAR = 200_000  # each tile again, and does not always come in time
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,11 @@ def _outer_cost(isa: ISA, R: int, C: int) -> float:
 
 
 @functools.cache
-def choose_outer(isa: ISA, rows: int, columns: int, vectors: int = 0) -> Tile:
-    """Return the outer tile that covers rows x columns in the fewest cycles; `vectors` fixes its C if it is not 0.
+def choose_outer(isa: ISA, rows: int, columns: int, vectors: int = 0, depth: int = 0) -> Tile:
+    """Return the outer tile that covers rows x columns in the fewest cycles.
+
+    vectors : its C, if it is given
+    depth : number of k, if the tile may depend on how much w there is
 
     Examples
     --------
@@ -113,7 +118,8 @@ def choose_outer(isa: ISA, rows: int, columns: int, vectors: int = 0) -> Tile:
         tiles, small, more = split(rows, R)
 
         def panel(c: int) -> float:
-            return more * _outer_cost(isa, small + 1, c) + (tiles - more) * _outer_cost(isa, small, c) if c else 0.0
+            far = FAR * c * tiles if 4 * depth * c * isa.lanes > NEAR else 0.0
+            return more * _outer_cost(isa, small + 1, c) + (tiles - more) * _outer_cost(isa, small, c) + far if c else 0
 
         return vectors // C * panel(C) + panel(vectors % C), -R * C
 
