@@ -42,6 +42,7 @@ CASES = {
     "image after a good one": (["predict", "{model}", "{photos}/cat/0.png", "{text}"], "note.txt: "),
     "predict without image": (["predict", "{model}"], "Missing argument 'IMAGE"),
     "top": (["predict", "{model}", "{photos}/cat/0.png", "--top", "0"], "--top: "),
+    "bench models": (["bench", "papers", "--models", "lenet6"], "models: .*Did you mean 'lenet5'"),
     "invert": (["predict", "{model}", "{photos}/cat/0.png", "--invert", "yse"], "Did you mean 'yes'"),
 }
 

@@ -36,6 +36,7 @@ def bench(
     against: Annotated[Peer, typer.Option(help="The peer; torch must be installed.")] = Peer.torch,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each contestant.")] = 15,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of the recipe on each side.")] = 3,
+    models: Annotated[str | None, typer.Option(help="Of papers: only these, as lenet5,resnet20.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the results to this file.")] = None,
 ) -> None:
@@ -50,6 +51,7 @@ def bench(
       foveal bench ops --rounds 5 --json
       foveal bench recipe --seeds 3
       foveal bench papers --seeds 1 --out benchmarks/results/papers.json
+      foveal bench papers --seeds 3 --models lenet5-modern,deepconvnet
     """
     import json
 
@@ -62,7 +64,7 @@ def bench(
         Subject.simple: lambda: _simple(torch, rounds),
         Subject.ops: lambda: _ops(torch, rounds),
         Subject.recipe: lambda: _recipe(torch, seeds),
-        Subject.papers: lambda: _papers(seeds),
+        Subject.papers: lambda: _papers(seeds, models),
     }
     result = measure[subject]()
     if out is not None:
@@ -125,10 +127,11 @@ def _recipe(torch: Any, seeds: int) -> dict[str, Any]:
     return {"bench": "recipe", "machine": harness.machine(), **recipe.measure(torch, seeds, _tell)}
 
 
-def _papers(seeds: int) -> dict[str, Any]:
+def _papers(seeds: int, models: str | None) -> dict[str, Any]:
     from foveal.bench import harness, papers
 
-    return {"bench": "papers", "machine": harness.machine(), "runs": papers.measure(seeds, _tell)}
+    names = list(papers.NETWORKS) if models is None else models.split(",")
+    return {"bench": "papers", "machine": harness.machine(), "runs": papers.measure(seeds, _tell, names)}
 
 
 def _show(result: dict[str, Any]) -> None:
