@@ -33,7 +33,7 @@ def test_recipes_say_nothing_unknown(name):
 
 
 def test_photographs_are_flipped_and_digits_are_not():
-    assert settled("resnet20", "cifar10", **NONE)["augment"] == "crop=4,flip"
+    assert settled("resnet20", "cifar10", **NONE)["augment"] == "crop=4:reflect,flip"
     assert settled("lenet5", "mnist", **NONE)["augment"] == "shift=2"
     assert settled("lenet5", "photos/", **NONE)["augment"] == "none"
     assert settled("resnet20", "photos/", **NONE) == PLAIN, "a recipe is for the data that it was tried on"
@@ -44,7 +44,7 @@ def test_photographs_are_flipped_and_digits_are_not():
 
 
 def test_another_optimizer_has_its_own_rate_and_decay():
-    assert settled("resnet20", "cifar10", **NONE)["weight_decay"] == 2e-4
+    assert settled("resnet20", "cifar10", **NONE)["weight_decay"] == 5e-4
     how = settled("resnet20", "cifar10", **NONE | {"optimizer": "adam"})
     assert (how["lr"], how["weight_decay"], how["schedule"]) == (None, None, "onecycle")
 

@@ -118,7 +118,7 @@ def settled(model: str, data: str, **given: Any) -> dict[str, Any]:
     --------
     >>> how = settled("resnet20", "cifar10", epochs=5, optimizer=None)
     >>> how["epochs"], how["optimizer"], how["augment"]
-    (5, 'nesterov', 'crop=4,flip')
+    (5, 'nesterov', 'crop=4:reflect,flip')
     """
     from foveal import models
 
