@@ -61,7 +61,7 @@ def test_pieces_of_a_kernel_row(axis, most, merge):
         begin, end = np.argmax(columns[:, s]), np.argmax(columns[::-1, s])
         left_out = min(max(begin, end), most) if columns[:, s].any() else len(pixels)
         assert (~done[:, s]).sum() == left_out
-    assert saved(columns, [len(pixels)], most) * columns.size == (~done).sum()
+    assert saved(columns, [slice(0, len(pixels))], most) * columns.size == (~done).sum()
 
 
 def test_every_padded_row_of_a_3x3_kernel_saves_a_tap():

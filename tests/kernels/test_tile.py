@@ -153,7 +153,7 @@ def test_edge_tile(name, shape, floor):
     offsets = rng.permutation(len(cases))
     taps = np.array([offsets, starts, lengths, cases], np.int64).T.copy()
     call(
-        tiles.address(f"edge{most}", isa, R, C), tile.OUTER, POINTERS, x=x, xs=xs, xk=2, w=w, wk=C * V, taps=taps,
+        tiles.edge_address(isa, R, C, most), tile.OUTER, POINTERS, x=x, xs=xs, xk=2, w=w, wk=C * V, taps=taps,
         T=len(cases), K=1 << 30, init=bias, y=memory, ys=ys, floor=floor, tail=tail, ahead=0, M=1, N=lines, xn=xn,
         yn=yn, **{"is": 0},
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from foveal.bench import command
@@ -16,7 +16,7 @@ NETWORKS = {
 }  # and their data
 
 
-def measure(seeds: int, tell: Callable[[str], None], models: Sequence[str] = tuple(NETWORKS)) -> list[dict[str, Any]]:
+def measure(seeds: int, tell: Callable[[str], None], models: Collection[str]) -> list[dict[str, Any]]:
     """Return accuracy, seconds and memory of `foveal train`, by network and seed.
 
     Raises

@@ -130,8 +130,8 @@ def _recipe(torch: Any, seeds: int) -> dict[str, Any]:
 def _papers(seeds: int, models: str | None) -> dict[str, Any]:
     from foveal.bench import harness, papers
 
-    names = list(papers.NETWORKS) if models is None else models.split(",")
-    return {"bench": "papers", "machine": harness.machine(), "runs": papers.measure(seeds, _tell, names)}
+    chosen = papers.NETWORKS if models is None else models.split(",")
+    return {"bench": "papers", "machine": harness.machine(), "runs": papers.measure(seeds, _tell, chosen)}
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from foveal.kernels.compiler import bytes_, fields, floats, helper, integers
 from foveal.kernels.steps import Step, step
-from foveal.kernels.tasks import per_task
+from foveal.kernels.tasks import images, per_task
 from foveal.reference.augmentation import HOLE, REFLECT
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -83,7 +83,7 @@ def gather(a, image, x, y):
                 gather_line(out, x[line : line + a.columns], columns, hole[d] & hole[a.planes + h], column_holes)
 
 
-_images = per_task(_GATHER, lambda a: a.n, lambda a: a.images_a_task)
+_images = per_task(_GATHER, images, lambda a: a.images_a_task)
 
 
 @_images

@@ -74,13 +74,13 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
 def edge_lines(a, side, p, x, y, ys, floor, first, count, lines, x_row, y_row, tail):
     """Compute the first or the last tile of `lines` rows, if it has padding to leave out."""
     edge = integers(a.edges + 8 * EDGE * side, EDGE)
-    tile, taps, each, at = edge[0], edge[2], edge[4], edge[5]
+    tile, taps, row, at = edge[0], edge[2], edge[4], edge[5]
     if p == a.panels - 1:
         tile, taps = edge[1], edge[3]
-    if each > 0:
+    if row > 0:
         _, _, w, channel, width, _ = panel(a, p)
-        call_outer(tile, x + 4 * at * a.xs, a.xs, 1, w, width, a.edges + 8 * (taps + 4 * (first // a.each * each)),
-                   count // a.each * each, 0, a.bias + 4 * channel, 0, y + 4 * at * ys, ys, floor, tail, 0, 1, lines,
+        call_outer(tile, x + 4 * at * a.xs, a.xs, 1, w, width, a.edges + 8 * (taps + 4 * (first // a.each * row)),
+                   count // a.each * row, 0, a.bias + 4 * channel, 0, y + 4 * at * ys, ys, floor, tail, 0, 1, lines,
                    x_row, y_row)  # fmt: skip
 
 

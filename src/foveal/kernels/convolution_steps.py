@@ -163,12 +163,9 @@ class Correlation:
                                  for size, out, kernel, stride, (before, _), dilation in axes)  # fmt: skip
         return planes, rows, columns
 
-    def _live_taps(self, cut: Panels) -> dict[str, Any]:
-        """Return the arguments that say which taps each output row meets."""
-        planes, rows, columns = self.live
-        each = 1 if self.dense else self.space.kernel[-1]
-        order, live = by_row(planes, rows, each)
-        return {"live": live, **cut.arguments(order, columns=columns, each=each)}
+    def _met(self, cut: Panels) -> dict[str, Any]:
+        """Return the arguments that say which taps each output meets, and how they lie in memory."""
+        return _met(cut, *self.live, 1 if self.dense else self.space.kernel[-1])
 
     def _source(self, x: Map) -> int:
         """Return the address of the window of the first output: x's origin without its own padding."""
@@ -189,13 +186,14 @@ class Correlation:
             return row.forward(name, x.as_one_row(), w, bias, y.as_one_row(), floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
+        met = self._met(cut)
         block = P if x.n * O >= PARTS else max(1, -(-P // 8))
         return self._together([
             step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
                  keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
                  x_row=sh * x.row, xs=sw * x.pixel, w=w.ctypes.data + dw, bias=bias.ctypes.data + db,
                  y=y.address + dy, y_image=y.image, y_plane=y.plane, y_row=y.row, ys=y.pixel, n=x.n, planes=O, rows=P,
-                 columns=Q, block=block, floor=floor, **self._live_taps(cut))
+                 columns=Q, block=block, floor=floor, **met)
             for dx, dy, dw, db in self._groups(x, w)
         ], x.n)  # fmt: skip
 
@@ -256,7 +254,7 @@ class Correlation:
             step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
                  y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block,
-                 slots=slots, floor=floor, **self._live_taps(cut), pool=address, ph=ph, sh=ph_s, sw=pw_s,
+                 slots=slots, floor=floor, **self._met(cut), pool=address, ph=ph, sh=ph_s, sw=pw_s,
                  pooled_rows=PP, pooled_columns=PQ, marks=marks if marks is not None else 0, **self._marks(pool),
                  marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), scratch=scratch, scratch_size=size)
         ]  # fmt: skip
@@ -424,8 +422,7 @@ class Correlation:
             each = 1 if merge else len(taps[2])
             if not starts:  # these inputs meet no output: dx is the bias
                 met_planes, met_rows, each = (*(np.ones((p.count, 1), bool) for p in phases[:2]), 1)
-            order, live = by_row(met_planes, met_rows, each)
-            kernel_row = cut.arguments(order, columns=met_columns if starts else None, each=each)
+            reached = _met(cut, met_planes, met_rows, met_columns if starts else None, each)
             block = counts[1] if dy.n * counts[0] >= PARTS else max(1, -(-counts[1] // 8))
             y_plane, y_row, ys = (a * b for a, b in zip(self.space.stride, to, strict=True))
             for g in range(self.groups):
@@ -441,8 +438,8 @@ class Correlation:
                     step(name, loops.convolution_forward, tile=str(cut.tile), macs=macs, keep=(dy, dx),
                          x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
                          bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
-                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, live=live,
-                         floor=floor, **kernel_row)
+                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, floor=floor,
+                         **reached)
                 )  # fmt: skip
         return packing + self._together(problems, dy.n)
 
@@ -459,6 +456,11 @@ class _Phase:
     def reaches(self, size: int) -> Reaches:
         """Return of each input and tap, the last tap first, whether it reads inside of dy."""
         return reaches(self.at + np.arange(self.count), np.array([-e for _, e in self.taps[::-1]], np.int64), size)
+
+
+def _met(cut: Panels, planes: Reaches, rows: Reaches, columns: Reaches | None, each: int) -> dict[str, Any]:
+    order, live = by_row(planes, rows, each)
+    return {"live": live, **cut.arguments(order, columns=columns, each=each)}
 
 
 def _sum_parts(name: str, at: NDArray[Any], size: int, parts: int, to: NDArray[Any], offset: int) -> Step:

@@ -85,11 +85,6 @@ class Piece:
     begin: int
     end: int
 
-    @property
-    def ends(self) -> tuple[int, int]:
-        """What is left out."""
-        return self.begin, self.end
-
 
 def pieces(columns: Reaches, most: int, merge: bool) -> list[Piece]:
     """Return what a tile computes of a kernel row; `columns` says of its pixels and the kernel columns what is inside.
@@ -109,21 +104,19 @@ def pieces(columns: Reaches, most: int, merge: bool) -> list[Piece]:
             found.append(Piece(s, 1, begin if begin >= end else 0, end if end > begin else 0))
     if not merge:
         return found
-    groups = groupby(enumerate(found), lambda numbered: (numbered[1].first - numbered[0], *numbered[1].ends))
+    groups = groupby(enumerate(found), lambda n: (n[1].first - n[0], n[1].begin, n[1].end))  # neighbours that are alike
     return [replace(same[0][1], count=len(same)) for same in (list(group) for _, group in groups)]
 
 
-def saved(columns: Reaches, tiles: Sequence[int], most: int) -> float:
-    """Return the share of multiply-adds that are left out at both ends of a row, which is dealt to tiles so.
+def saved(columns: Reaches, ends: Sequence[slice], most: int) -> float:
+    """Return the share of a row's multiply-adds that the tiles at its ends leave out.
 
     Examples
     --------
-    >>> round(saved(reaches(np.arange(13) - 1, np.arange(3), size=13), tiles=[13], most=4), 4)
+    >>> round(saved(reaches(np.arange(13) - 1, np.arange(3), size=13), [slice(0, 13)], most=4), 4)
     0.0513
     """
     done = 0
-    for ends in {(0, tiles[0]), (len(columns) - tiles[-1], len(columns))}:
-        rows = columns[slice(*ends)]
-        kept = sum(p.count * (len(rows) - p.begin - p.end) for p in pieces(rows, most, False))
-        done += rows.size - kept
+    for pixels in (columns[end] for end in ends):
+        done += pixels.size - sum(p.count * (len(pixels) - p.begin - p.end) for p in pieces(pixels, most, False))
     return done / columns.size

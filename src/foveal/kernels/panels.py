@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foveal.kernels.convolution import EDGE
 from foveal.kernels.live import Piece, Reaches, pieces, saved
-from foveal.kernels.tiles import Tile, address, split, table
+from foveal.kernels.tiles import Tile, edge_address, split, table
 
 Index = NDArray[np.int64]
 MOST = 4  # pixels at an end of a row that a tile leaves out where they meet only padding
@@ -104,21 +104,20 @@ class Panels:
         names them. A row of one tile has one end.
         """
         tiles, small, more = split(self.rows, self.tile.R)
-        sizes = [small + 1] * more + [small] * (tiles - more)
+        ends = [slice(0, small + (more > 0)), slice(self.rows - small, self.rows)][:tiles]
         unit = self.run * each // columns.shape[1]
-        most = int(min(MOST, min(sizes[0], sizes[-1]) - 1, max((~columns).sum(0))))
-        if unit < SHORTEST or most < 1 or saved(columns, sizes, most) < WORTH:
+        most = int(min(MOST, small - 1, max((~columns).sum(0))))
+        if unit < SHORTEST or most < 1 or saved(columns, ends, most) < WORTH:
             return None
         head, taps, widths = np.zeros((2, EDGE), np.int64), [np.empty(0, np.int64)], (self.tile.width, self.last_width)
-        for side, (at, size) in enumerate([(0, sizes[0]), (self.rows - sizes[-1], sizes[-1])][:tiles]):
-            pixels = columns[at : at + size]
-            row = pieces(pixels, most, merge=each == 1)
+        for side, end in enumerate(ends):
+            row = pieces(columns[end], most, merge=each == 1)
             if not row:
                 return None
-            head[side, 4:] = len(row), at
+            head[side, 4:] = len(row), end.start
             for i, width in enumerate(widths[self.count == 1 :], self.count == 1):
                 vectors = width // self.tile.isa.lanes
-                head[side, i] = address(f"edge{most}", self.tile.isa, size, vectors)
+                head[side, i] = edge_address(self.tile.isa, end.stop - end.start, vectors, most)
                 head[side, 2 + i] = head.size + sum(t.size for t in taps)
                 taps.append(
                     np.array([self._edge_tap(f, p, each, unit, width, most) for f in numbers[::each] for p in row])

@@ -205,9 +205,8 @@ def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
     e = Emitter(isa, outer_name(isa, R, C, fetch), OUTER)
 
     def tap(t: Any, x: Any, acc: list[Any]) -> list[Any]:
-        pair = [e.b.load(e.b.gep(e.args["taps"], [e.b.add(e.b.mul(t, I64(2)), I64(i))], source_etype=I64), typ=I64)
-                for i in range(2)]  # fmt: skip
-        return _run(e, (R, C), range(R), e.at(x, pair[0]), e.at(e.args["w"], pair[1]), e.args["K"], acc, fetch)
+        xt, wt = _numbers(e, t, 2)
+        return _run(e, (R, C), range(R), e.at(x, xt), e.at(e.args["w"], wt), e.args["K"], acc, fetch)
 
     return _tiles(e, R, C, tap)
 
@@ -227,15 +226,18 @@ def edge(isa: ISA, R: int, C: int, most: int) -> str:
     e = Emitter(isa, edge_name(isa, R, C, most), OUTER)
 
     def tap(t: Any, x: Any, acc: list[Any]) -> list[Any]:
-        xt, wt, K, case = [
-            e.b.load(e.b.gep(e.args["taps"], [e.b.add(e.b.mul(t, I64(4)), I64(i))], source_etype=I64), typ=I64)
-            for i in range(4)
-        ]
+        xt, wt, K, case = _numbers(e, t, 4)
         spans = [range(R), *(range(n, R) for n in range(1, most + 1)), *(range(R - n) for n in range(1, most + 1))]
         x, w = e.at(x, xt), e.at(e.args["w"], wt)
         return e.choose(case, [functools.partial(_run, e, (R, C), rows, x, w, K, acc) for rows in spans])
 
     return _tiles(e, R, C, tap)
+
+
+def _numbers(e: Emitter, t: Any, count: int) -> list[Any]:
+    """Return the `count` numbers of tap t."""
+    first = e.b.gep(e.args["taps"], [e.b.mul(t, I64(count))], source_etype=I64)
+    return [e.b.load(e.b.gep(first, [I64(i)], source_etype=I64), typ=I64) for i in range(count)]
 
 
 def _run(

@@ -44,15 +44,18 @@ class Tile:
 def address(kind: str, isa: ISA, R: int, C: int) -> int:
     """Return the address of a tile, assembled at its first use.
 
-    kind : "inner"; "outer", perhaps with "_x" or "_w", what it fetches ahead; "edge" and the most rows it leaves out
+    kind : "inner", or "outer", perhaps with "_x" or "_w", what it fetches ahead
     """
-    if kind.startswith("edge"):
-        most = int(kind.removeprefix("edge"))
-        return assemble(tile.edge_name(isa, R, C, most), tile.edge(isa, R, C, most), isa)
     if kind != "inner":
         fetch = kind.removeprefix("outer").removeprefix("_")
         return assemble(tile.outer_name(isa, R, C, fetch), tile.outer(isa, R, C, fetch), isa)
     return assemble(f"sgemm_inner_{isa.name}_{R}x{C}", tile.inner(isa, R, C), isa)
+
+
+@functools.cache
+def edge_address(isa: ISA, R: int, C: int, most: int) -> int:
+    """Return the address of an edge tile that leaves out up to `most` rows, assembled at its first use."""
+    return assemble(tile.edge_name(isa, R, C, most), tile.edge(isa, R, C, most), isa)
 
 
 def split(rows: int, R: int) -> tuple[int, int, int]:
