@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import collect_ignore
+
 SOURCE = Path(__file__).parents[1] / "src" / "foveal"
 
 # Rooms of one stratum may import each other (cycles are a test of their own) and everything below.
@@ -162,3 +164,15 @@ def test_the_test_can_fail(tmp_path):
     assert cycle(graph) == ["foveal.layers.base", "foveal.ops.a", "foveal.layers.base"]
     (tmp_path / "ops" / "a.py").write_text("")
     assert cycle(scan(tmp_path)) == []
+
+
+def test_tests_are_collected_without_the_peers():
+    """`make test` installs no PyTorch: a test that compares with it is skipped there, and must not fail to import."""
+    peers, tests = {"torch", "torchvision", "cv2"}, Path(__file__).parent
+    ignored = {tests / name for name in collect_ignore}
+    for path in set(tests.rglob("*.py")) - ignored:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = (
+                [a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
+            )
+            assert not peers & {name.partition(".")[0] for name in names}, path
