@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from tests.support.oracles import require_data
 
 from foveal.cli import study as commands
+from foveal.data.imagenet_samples import SOURCE
 from foveal.study import ParameterStudy, overfit, parameters
 
 SLICE = ["parameters", "--data", "mnist-5k", "--widths", "2,4", "--sizes", "50,120", "--seeds", 1, "--steps", 4]
@@ -131,6 +133,7 @@ def test_overfit_that_is_not_reached_is_exit_code_1(foveal):
 
 
 def test_overfit_passes_options_on(foveal, monkeypatch):
+    require_data(SOURCE.archive)
     given = []
 
     def learn(net, x, t, **how):

@@ -14,6 +14,7 @@ from foveal.data import cifar10, decoded, load
 from foveal.data.cifar10 import CLASSES, SOURCE
 from foveal.models import SimpleConvNet
 from tests.support.archives import few_cifar, pack, picture, put
+from tests.support.oracles import require_data
 
 FILES = few_cifar()
 
@@ -207,8 +208,7 @@ def test_the_real_pictures():
 
     The mean of a picture has a standard deviation of 0.12; of 1,200 pictures, 0.0035. Four of those are allowed.
     """
-    if not os.environ.get("FOVEAL_DATA"):
-        pytest.skip(f"set FOVEAL_DATA to a folder with {SOURCE.archive}")
+    require_data(SOURCE.archive)
     entries = sorted(SOURCE.read(SOURCE.find()))
     assert len(entries) == 60_000
     x = np.stack([cifar10._picture(entry) for entry in entries[::50]])

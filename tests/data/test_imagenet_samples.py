@@ -1,7 +1,6 @@
 """imagenet-samples: the middle of each photograph, in the order of their names; one of each class."""
 
 import io
-import os
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 from foveal.data import imagenet_samples, load
 from foveal.data.imagenet_samples import SOURCE, load_imagenet_samples
 from tests.support.archives import few_photographs, pack, picture, put
+from tests.support.oracles import require_data
 
 FILES = few_photographs()
 
@@ -69,8 +69,7 @@ def test_a_grey_photograph_becomes_colour(own):
 
 
 def test_the_real_photographs():
-    if not os.environ.get("FOVEAL_DATA"):
-        pytest.skip(f"set FOVEAL_DATA to a folder with {SOURCE.archive}")
+    require_data(SOURCE.archive)
     data = load("imagenet-samples-64")
     assert data.train[0].shape == (64, 3, 224, 224)
     assert data.classes[:3] == ("tench", "goldfish", "ostrich")

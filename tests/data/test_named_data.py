@@ -4,7 +4,6 @@ import functools
 import gzip
 import hashlib
 import http.server
-import os
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import pytest
 from foveal.cli._common import Data
 from foveal.data import DATASETS, load, mnist, read_idx, split
 from foveal.errors import DataError, FormatError
+from tests.support.oracles import require_data
 
 SIZES = {"train-images": (6, 28, 28), "train-labels": (6,), "t10k-images": (4, 28, 28), "t10k-labels": (4,)}
 
@@ -108,8 +108,7 @@ def test_mnist_5k_brings_no_heavy_import():
 
 
 def test_full_mnist():
-    if not os.environ.get("FOVEAL_DATA"):
-        pytest.skip("set FOVEAL_DATA to a folder with mnist/*.gz")
+    require_data("mnist/*.gz")
     data = load("mnist")
     assert (data.train[0].shape, data.test[0].shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
     assert data.train[1][:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]  # the first digits of the famous picture

@@ -11,6 +11,7 @@ import pytest
 from foveal.data import load
 from foveal.data.spoken_digits import SOURCE, fit_length, load_spoken_digits, parse_wav, vary
 from foveal.errors import DataError, FormatError, FovealError, ParameterError, StorageError
+from tests.support.oracles import require_data
 
 ARCHIVE = SOURCE.archive
 RNG = np.random.default_rng(5)
@@ -173,8 +174,7 @@ def test_vary_of_short_and_long(length):
 
 
 def test_the_real_recordings():
-    if not os.environ.get("FOVEAL_DATA"):
-        pytest.skip(f"set FOVEAL_DATA to a folder with {ARCHIVE}")
+    require_data(ARCHIVE)
     data = load("spoken-digits")
     assert (data.train[0].shape, data.test[0].shape) == ((5400, 1, 4096), (150, 1, 4096))
     assert np.bincount(data.test[1]).tolist() == [15] * 10

@@ -1,14 +1,12 @@
 """voxel-mnist: real digits as solids, seeded, and turned by what the recipe says."""
 
-import os
-
 import numpy as np
 import pytest
 
 from foveal.data import load, voxels
 from foveal.data.voxels import SIDE, extrude, load_voxel_mnist, turns
 from foveal.errors import DataError, ParameterError
-from tests.support.oracles import require
+from tests.support.oracles import require, require_data
 
 
 class Fixed:
@@ -115,8 +113,7 @@ def test_noise():
 
 
 def test_the_real_digits():
-    if not os.environ.get("FOVEAL_DATA"):
-        pytest.skip("set FOVEAL_DATA to a folder with mnist/*.gz")
+    require_data("mnist/*.gz")
     data = load("voxel-mnist")
     assert (data.train[0].shape, data.test[0].shape) == ((10000, 1, 16, 16, 16), (2000, 1, 16, 16, 16))
     assert data.name == "voxel-mnist"

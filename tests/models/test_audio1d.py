@@ -1,7 +1,5 @@
 """Audio1D: its shapes, its gradients, and that it learns to tell spoken digits apart."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from foveal.cli.train import PLAIN, settled
 from foveal.data.spoken_digits import SOURCE, load_spoken_digits
 from foveal.errors import FovealError, GeometryError, ParameterError, ShapeError
 from foveal.models import Audio1D
+from tests.support.oracles import require_data
 
 NONE = dict.fromkeys(PLAIN)
 
@@ -41,8 +40,7 @@ def test_sounds_are_taken_as_they_are():
 
 def test_it_learns_from_a_slice_of_the_recordings():
     """Three digits of real speech: chance is a third."""
-    if not os.environ.get("FOVEAL_DATA"):
-        pytest.skip(f"set FOVEAL_DATA to a folder with {SOURCE.archive}")
+    require_data(SOURCE.archive)
     (x, t), (test_x, test_t) = (part for part in two_parts(load_spoken_digits(copies=0), digits=3))
     net = Audio1D(output_size=3, seed=0)
     history = fv.fit(

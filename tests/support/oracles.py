@@ -6,7 +6,7 @@ import importlib
 import os
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -112,7 +112,16 @@ def require(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        message = f"the oracle {name!r} is missing: {error}"
-        if os.environ.get("FOVEAL_REQUIRE_ORACLES") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+        _lacking(f"the oracle {name!r} is missing: {error}")
+
+
+def require_data(files: str) -> None:
+    """Go on if there is a folder of real data; without it the test fails or is skipped, as by `require`."""
+    if not os.environ.get("FOVEAL_DATA"):
+        _lacking(f"set FOVEAL_DATA to a folder with {files}")
+
+
+def _lacking(message: str) -> NoReturn:
+    if os.environ.get("FOVEAL_REQUIRE_ORACLES") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
