@@ -6,6 +6,7 @@ import pytest
 from foveal import ops, reference
 from tests.support.doors import assert_same_error
 from tests.support.oracles import require
+from tests.support.rounding import BatchNormTerms, assert_few_roundings
 
 SHAPES = [(2, 5, 4, 3), (3, 6, 7), (2, 3, 2, 3, 4), (40, 9), (1, 2, 200, 300), (6, 1, 1, 2)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -18,32 +19,37 @@ def arrays(shape, mean=0.0):
     return x, dy, *(rng.uniform(0.5, 2, shape[1]).astype(np.float32) for _ in range(4))
 
 
-def near(found, exact, size=1.0):
-    """Hold results of float64 arithmetic, rounded once: only sums of `size` lose digits."""
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, exact, rtol=1.2e-7, atol=1e-11 * size)
-
-
 @pytest.mark.parametrize("mean", [0.0, 1000.0])
 @every_shape
 def test_batch_norm(shape, mean):
     x, dy, scale, shift, *_ = arrays(shape, mean)
-    size = (1 + mean) * x.size
-    for found, exact in zip(ops.batch_statistics(x), reference.batch_statistics(x), strict=True):
-        near(found, exact, size)
-    near(ops.batch_norm(x, scale, shift), reference.batch_norm(x, scale, shift), size)
-    for found, exact in zip(ops.batch_norm_grad(x, scale, dy), reference.batch_norm_grad(x, scale, dy), strict=True):
-        near(found, exact, size)
+    exact = BatchNormTerms(x, dy, scale, shift, 1e-5)
+    m, v = ops.batch_statistics(x)
+    assert m.dtype == v.dtype == np.float32
+    assert_few_roundings(m, exact.mean, exact.mean_size + np.abs(exact.mean))
+    assert_few_roundings(v, exact.variance, exact.variance_size)
+    assert_few_roundings(ops.batch_norm(x, scale, shift), exact.y, exact.y_size)
+    dx, dscale, dshift = ops.batch_norm_grad(x, scale, dy)
+    assert dx.dtype == dscale.dtype == dshift.dtype == np.float32
+    assert_few_roundings(dx, exact.dx, exact.dx_size)
+    assert_few_roundings(dscale, exact.dscale, exact.dscale_size)
+    assert_few_roundings(dshift, exact.dshift, exact.dshift_size)
 
 
 @every_shape
 def test_batch_norm_with_given_statistics(shape):
     x, dy, scale, shift, mean, variance = arrays(shape)
-    given = mean, variance
-    near(ops.batch_norm(x, scale, shift, *given), reference.batch_norm(x, scale, shift, *given))
-    found, exact = ops.batch_norm_grad(x, scale, dy, *given), reference.batch_norm_grad(x, scale, dy, *given)
-    for ours, theirs in zip(found, exact, strict=True):
-        near(ours, theirs, x.size)
+    wide, given = (a.astype(np.float64) for a in (x, dy, scale, shift)), (mean, variance)
+    x64, dy64, scale64, shift64 = wide
+    y = reference.batch_norm(x64, scale64, shift64, *given)
+    each = (1, -1, *(1,) * (len(shape) - 2))
+    beside = np.abs(shift64).reshape(each)
+    assert_few_roundings(ops.batch_norm(x, scale, shift, *given), y, np.abs(y - shift64.reshape(each)) + beside)
+    found, exact = ops.batch_norm_grad(x, scale, dy, *given), reference.batch_norm_grad(x64, scale64, dy64, *given)
+    sizes = [np.abs(v) for v in reference.batch_norm_grad(np.abs(x64) + mean.reshape(each) * 2, scale64, np.abs(dy64),
+                                                          *given)]  # fmt: skip
+    for ours, theirs, size in zip(found, exact, sizes, strict=True):
+        assert_few_roundings(ours, theirs, size)
 
 
 def test_pytorch():
@@ -52,9 +58,11 @@ def test_pytorch():
     tx, ts, tb = (torch.tensor(a.astype(np.float64), requires_grad=True) for a in (x, scale, shift))
     ty = torch.nn.functional.batch_norm(tx, None, None, ts, tb, True, 0.1, 1e-5)
     ty.backward(torch.tensor(dy.astype(np.float64)))
-    near(ops.batch_norm(x, scale, shift), ty.detach().numpy())
-    for found, theirs in zip(ops.batch_norm_grad(x, scale, dy), (tx, ts, tb), strict=True):
-        near(found, theirs.grad.numpy(), x.size)
+    terms = BatchNormTerms(x, dy, scale, shift, 1e-5)
+    assert_few_roundings(ops.batch_norm(x, scale, shift), ty.detach().numpy(), terms.y_size)
+    sizes = terms.dx_size, terms.dscale_size, terms.dshift_size
+    for found, theirs, size in zip(ops.batch_norm_grad(x, scale, dy), (tx, ts, tb), sizes, strict=True):
+        assert_few_roundings(found, theirs.grad.numpy(), size)
     tx = torch.tensor(x.astype(np.float64), requires_grad=True)
     ty = torch.nn.functional.local_response_norm(tx, 5, alpha=5 * 0.2, beta=0.75, k=2.0)
     ty.backward(torch.tensor(dy.astype(np.float64)))
@@ -100,7 +108,8 @@ def test_epsilon_zero_and_whole_numbers():
     y = ops.batch_norm(x, scale, shift, epsilon=0)
     np.testing.assert_array_equal(y, reference.batch_norm(x, scale, shift, epsilon=0).astype(np.float32))
     whole = np.arange(60).reshape(3, 4, 5)
-    near(ops.batch_norm(whole, scale, shift), reference.batch_norm(whole, scale, shift), 60.0)
+    found, exact = ops.batch_norm(whole, scale, shift), reference.batch_norm(whole, scale, shift)
+    np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(ops.dropout(whole, seed=1), reference.dropout(whole, seed=1))
 
 

@@ -20,7 +20,7 @@ Array = NDArray[np.float32]
 
 
 class BatchNorm:
-    """The memory between forward and backward: statistics in float64, sums, and tables for the loops.
+    """The memory between forward and backward: statistics and sums in float64, and tables for the loops.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ class BatchNorm:
         self.width = -(-WIDTH // x.pixel) * x.pixel
         self.parts = min(PARTS, x.n * x.D * x.H)
         self.mean, self.variance = zeros(x.pixel, np.float64), zeros(x.pixel, np.float64)
-        self.sums, self.tables = (zeros(size * self.width, np.float64) for size in (self.parts * 3, 5))
+        self.sums = zeros(self.parts * 2 * x.pixel, np.float64)
+        self.partial, self.tables = zeros(self.parts * 3 * self.width), zeros(5 * self.width)
 
     @property
     def _statistics(self) -> dict[str, Any]:
@@ -44,7 +45,11 @@ class BatchNorm:
 
     @property
     def _sums(self) -> dict[str, Any]:
-        return {"sums": self.sums, "parts": self.parts, "width": self.width}
+        return {"sums": self.sums, "parts": self.parts}
+
+    @property
+    def _partial(self) -> dict[str, Any]:
+        return {"partial": self.partial, "width": self.width, "channels": self.channels, **self._sums}
 
     @property
     def _count(self) -> dict[str, Any]:
@@ -59,9 +64,9 @@ class BatchNorm:
         other : added before the floor
         """
         return [
-            over_runs(name, loops.map_moments, x=self.x, channels=self.channels, **self._sums),
-            step(name, loops.map_statistics, running_mean=running_mean, running_variance=running_variance,
-                 momentum=momentum, **self._count, **self._sums, **self._statistics),
+            over_runs(name, loops.map_moments, x=self.x, **self._partial),
+            step(name, loops.map_statistics, x=self.x.address, running_mean=running_mean,
+                 running_variance=running_variance, momentum=momentum, **self._count, **self._sums, **self._statistics),
             *self._normalise(name, scale, shift, y, other),
         ]  # fmt: skip
 
@@ -91,7 +96,9 @@ class BatchNorm:
 
         given : whether y was made by `inference`, with statistics that do not depend on x
         """
-        first = over_runs(name, loops.map_products, x=self.x, dy=dy, tables=self.tables, floor=self.floor, **self._sums)
+        first = over_runs(
+            name, loops.map_products, x=self.x, dy=dy, tables=self.tables, floor=self.floor, **self._partial
+        )
         return [first, *self._gradients(name, scale, dy, dx, dscale, dshift, given, self.floor)]
 
     def backward_of_sum(
@@ -100,7 +107,7 @@ class BatchNorm:
     ) -> list[Step]:  # fmt: skip
         """Return the steps of dx, dscale, dshift, and the gradient of the `other` map; it may be dy."""
         first = over_runs(name, loops.map_products_of_sum, x=self.x, y=y, dy=dy, g=dother, tables=self.tables,
-                          floor=self.floor, **self._sums)  # fmt: skip
+                          floor=self.floor, **self._partial)  # fmt: skip
         return [first, *self._gradients(name, scale, dother, dx, dscale, dshift, given, NONE)]
 
     def _gradients(
@@ -108,7 +115,8 @@ class BatchNorm:
     ) -> list[Step]:
         steps = [
             step(name, loops.map_gradient_tables, scale=scale, dscale=dscale, dshift=dshift, tables=self.tables,
-                 given=int(given), epsilon=self.epsilon, **self._count, **self._sums, **self._statistics),
+                 given=int(given), epsilon=self.epsilon, width=self.width, **self._count, **self._sums,
+                 **self._statistics),
         ]  # fmt: skip
         if dx is None:
             return steps
