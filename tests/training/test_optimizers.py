@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from foveal.errors import ParameterError
 from foveal.training import optimizers as fo
 
 torch = pytest.importorskip("torch")
@@ -59,7 +60,45 @@ def test_five_steps_equal_torch(case):
         np.testing.assert_allclose(mine[name], theirs[name].detach().numpy(), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("kind", sorted(fo.OPTIMIZERS))
+def test_muon_of_matrices_equals_torch_which_rounds_to_bfloat16():
+    rng = np.random.default_rng(3)
+    for shape in ((4, 12), (9, 4), (5, 5)):  # (in, out) here, (out, in) in PyTorch
+        start, ours = rng.normal(size=shape), fo.Muon(0.1, 0.8, 0.2)
+        theirs = torch.nn.Parameter(torch.tensor(start.T, dtype=torch.float32))
+        optimizer = torch.optim.Muon([theirs], 0.1, 0.2, 0.8)
+        mine = {"fc.weight": start.copy()}
+        for _ in range(5):
+            g = rng.normal(size=shape)
+            ours.update(mine, {"fc.weight": g})
+            theirs.grad = torch.tensor(g.T, dtype=torch.float32)
+            optimizer.step()
+        moved = np.abs(mine["fc.weight"] - start).max()
+        np.testing.assert_allclose(mine["fc.weight"].T, theirs.detach().numpy(), rtol=0, atol=0.05 * moved)
+
+
+def test_muon_moves_all_directions_alike():
+    """A gradient with singular values from 1 to 100 moves a filter bank by 0.68 to 1.21 rates in each direction."""
+    rng = np.random.default_rng(0)
+    u, v = (np.linalg.qr(rng.normal(size=(n, 6)))[0] for n in (6, 50))
+    g = ((u * np.geomspace(1, 100, 6)) @ v.T).reshape(6, 2, 5, 5)
+    p = {"conv1.weight": np.zeros((6, 2, 5, 5)), "conv1.bias": np.zeros(6)}
+    fo.Muon(0.5).update(p, {"conv1.weight": g, "conv1.bias": np.full(6, 2.0)})
+    moved = p["conv1.weight"].reshape(6, 50)
+    assert ((np.linalg.svd(moved)[1] > 0.5 * 0.68) & (np.linalg.svd(moved)[1] < 0.5 * 1.21)).all()
+    np.testing.assert_allclose((u.T @ moved @ v) * (1 - np.eye(6)), 0, atol=1e-12)
+    np.testing.assert_allclose(p["conv1.bias"], -0.5 * (2 + 0.95 * 2))
+
+
+def test_muon_decays_matrices_only():
+    with pytest.raises(ParameterError, match="only matrices decay"):
+        fo.Muon(decay_biases=True)
+    p = {"a.weight": np.ones((3, 3)), "a.scale": np.ones(3)}
+    fo.Muon(0.5, weight_decay=0.2).update(p, {k: np.zeros_like(v) for k, v in p.items()})
+    np.testing.assert_allclose(p["a.weight"], 0.9)
+    np.testing.assert_array_equal(p["a.scale"], 1)
+
+
+@pytest.mark.parametrize("kind", sorted(set(fo.OPTIMIZERS) - {"muon"}))
 def test_decay_of_weights_only_equals_two_groups_of_torch(kind):
     ours = fo.OPTIMIZERS[kind](0.1, weight_decay=0.2, decay_biases=False)
     name = {"sgd": "SGD", "momentum": "SGD", "nesterov": "SGD", "adagrad": "Adagrad", "rmsprop": "RMSprop",
@@ -101,8 +140,8 @@ RULES = {
 
 @pytest.mark.parametrize("kind", sorted(fo.OPTIMIZERS))
 def test_coefficients_have_the_length_the_kernels_read(kind):
-    lengths = {"sgd": 2, "momentum": 3, "nesterov": 3, "adagrad": 3, "rmsprop": 4, "adam": 7, "adamw": 7}
-    states = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2}
+    lengths = {"sgd": 2, "momentum": 3, "nesterov": 3, "adagrad": 3, "rmsprop": 4, "adam": 7, "adamw": 7, "muon": 3}
+    states = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "rmsprop": 1, "adam": 2, "adamw": 2, "muon": 1}
     optimizer = fo.OPTIMIZERS[kind]()
     assert (len(optimizer.coefficients(1)), optimizer.states) == (lengths[kind], states[kind])
     assert all(type(c) is float for c in optimizer.coefficients(1))

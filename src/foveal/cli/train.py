@@ -38,7 +38,7 @@ def train(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a step. Default: 100.")] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw. Default: adam.")
+        str | None, typer.Option(help="sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw or muon. Default: adam.")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate. Default: the optimizer's, 0.001 for adam.")] = None,
     schedule: Annotated[

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from foveal.engine.engine import Engine
 from foveal.engine.plan import Images, Schedule
-from foveal.engine.weights import Weights
+from foveal.engine.weights import Slot, Weights
 from foveal.errors import FormatError, explain
 from foveal.kernels.augmentation import AXES, gather_step
 from foveal.kernels.buffers import zeros
+from foveal.kernels.orthogonal_steps import Packed, muon_step
 from foveal.kernels.steps import Step, step
 from foveal.kernels.update import KERNELS
 from foveal.reference.augmentation import HOLE
@@ -110,20 +111,28 @@ class TrainingRun:
         weights = engine.weights
         self._states = [zeros(weights.size) for _ in range(optimizer.states)]
         parts = runs(weights, optimizer.decay_biases)
-        updates, self._decays = [self._update(start, stop) for start, stop, _ in parts], [part[2] for part in parts]
+        updates, self._decays = [self._update(*part) for part in parts], [part[2] for part in parts]
         self._coefficients = [update.block.view(np.float64)[-7:] for update in updates]  # c0 .. c6, the last fields
         forward, views = self.plan._forward[x.dtype].steps, [self._views.step] if self._views is not None else []
         self._schedule = Schedule([*views, *forward, *self.plan.backward_steps, *updates])
         engine.weights.pull()
 
-    def _update(self, start: int, stop: int) -> Step:
+    def _update(self, start: int, stop: int, decays: bool) -> Step:
         """Return the update of a run of parameters."""
         weights = self.engine.weights
+        if decays and self.optimizer.kind == "muon":
+            return muon_step(
+                "update", [self._matrix(s) for s in weights.slots if start <= s.start < stop], self.plan.isa
+            )
         p, g, m, v = (
             a[start:stop] for a in (weights.data, self.plan.gradients, *self._states, *[weights.data] * 2)[:4]
         )
         return step("update", KERNELS[self.optimizer.kind], p=p, g=g, m=m, v=v, size=stop - start,
                     c0=0.0, c1=0.0, c2=0.0, c3=0.0, c4=0.0, c5=0.0, c6=0.0)  # fmt: skip
+
+    def _matrix(self, slot: Slot) -> Packed:
+        places = (a[slot.start : slot.stop] for a in (self.engine.weights.data, self.plan.gradients, self._states[0]))
+        return Packed(slot.holder.shapes[slot.parameter], slot.index, *places)
 
     def step(self, rows: NDArray[np.int64]) -> tuple[float, int]:
         """Learn from images `rows`: return their mean loss before the update and how many were right."""

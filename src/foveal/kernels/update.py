@@ -104,4 +104,14 @@ def adamw(a, task, thread):
     adam_step(a, task, np.float32(0), np.float32(1 - a.c0 * a.c1))
 
 
-KERNELS: dict[str, Kernel] = {k.name: k for k in (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw)}
+@_update
+def muon(a, task, thread):
+    """m = mu m + g;  p -= lr (g + mu m): of what is no matrix. Of matrices see `orthogonal`."""
+    lr, mu = np.float32(a.c0), np.float32(a.c2)
+    p, g, m, _ = chunk(a, task)
+    for i in range(p.size):
+        m[i] = mu * m[i] + g[i]
+        p[i] -= lr * (g[i] + mu * m[i])
+
+
+KERNELS: dict[str, Kernel] = {k.name: k for k in (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, muon)}

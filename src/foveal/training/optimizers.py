@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.errors import DTypeError, ParameterError, ShapeError, explain, nearest
+from foveal.reference.orthogonal import as_matrix, orthogonal, steepness
 
 Rate = float | Callable[[int], float]
 Arrays = Mapping[str, NDArray[Any]]
@@ -83,8 +84,10 @@ class Optimizer:
         lr = self.rate(self.steps)
         for name, p in params.items():
             state = self.state.setdefault(name, [np.zeros_like(p) for _ in range(self.states)])
-            decays = self.decay_biases or name.rpartition(".")[2] == "weight"
-            self._rule(p, grads[name], lr, self.weight_decay if decays else 0.0, *state)
+            self._rule(p, grads[name], lr, self.weight_decay if self._decays(name, p) else 0.0, *state)
+
+    def _decays(self, name: str, p: NDArray[Any]) -> bool:
+        return self.decay_biases or name.rpartition(".")[2] == "weight"
 
     def _constants(self, step: int) -> tuple[float, ...]:
         return ()
@@ -328,8 +331,62 @@ class AdamW(Adam):
         return g
 
 
+class Muon(Momentum):
+    """Muon, momentum orthogonalised: every direction of a weight matrix moves by the same amount.
+
+    ``v = mu v + g;  d = g + mu v;  p = (1 - lr weight_decay) p - lr sqrt(max(1, out / in)) orthogonal(d)``
+
+    for weights as matrices (out, in), a filter being a row; `orthogonal` is `foveal.reference.orthogonal.orthogonal`.
+    What is no matrix, biases and scales and shifts of batch norm, takes Nesterov's step without decay: ``p -= lr d``.
+
+    It needs a third to a half of the epochs of Nesterov's momentum to train a residual network, at a rate that does not
+    depend on the size of the gradient: 0.02 to 0.1 with batch norm, a tenth of that without. A step costs
+    5 * 2 * in * out * min(in, out) multiply-adds more for each matrix: little for convolutions, much for large affine
+    layers.
+
+    Source
+    ------
+    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; torch.optim.Muon, which takes
+    matrices only.
+
+    Examples
+    --------
+    >>> p = np.array([[3.0, 0.0], [0.0, 4.0]])
+    >>> Muon(lr=0.1, weight_decay=0).update({"p": p}, {"p": np.array([[10.0, 0.0], [0.0, 1.0]])})
+    >>> p.round(2)
+    array([[2.93, 0.  ],
+           [0.  , 3.93]])
+    """
+
+    kind, decay_biases = "muon", False
+
+    def __init__(
+        self, lr: Rate = 0.001, momentum: float = 0.95, weight_decay: float = 0.1, decay_biases: bool = False
+    ) -> None:
+        super().__init__(lr, momentum, weight_decay)
+        if decay_biases:
+            fix = "Leave decay_biases out, or take Nesterov or AdamW."
+            raise ParameterError(
+                explain("Muon, decay_biases", expected="False: only matrices decay", got="True", fix=fix)
+            )
+
+    def _decays(self, name: str, p: NDArray[Any]) -> bool:
+        return p.ndim > 1
+
+    def _rule(self, p: NDArray[Any], g: NDArray[Any], lr: float, weight_decay: float, *state: NDArray[Any]) -> None:
+        (v,) = state
+        v *= self.momentum
+        v += g
+        step = g + self.momentum * v
+        if p.ndim > 1:
+            matrix = as_matrix(step)
+            as_matrix(step)[...] = orthogonal(matrix) * steepness(matrix)
+            p *= 1 - lr * weight_decay
+        p -= lr * step
+
+
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    cls.kind: cls for cls in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)
+    cls.kind: cls for cls in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW, Muon)
 }
 
 
