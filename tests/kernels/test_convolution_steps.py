@@ -18,7 +18,7 @@ from foveal.geometry import Window
 from foveal.kernels import convolution_steps, panels
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
-from foveal.kernels.isa import named
+from foveal.kernels.isa import SHAPES, named
 from foveal.kernels.steps import program
 from foveal.kernels.threads import pool
 from tests.support.correlations import check_forward, check_gradients, images
@@ -149,6 +149,8 @@ POOLED = [
     Case((PARTS + 1, 3, 9, 8), (6, 3, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, 1),
     Case((2, 6, 17, 15), (33, 6, 3, 3), (2, 1), ((0, 1), (1, 0)), (1, 1), 1, 2),
     Case((2, 2, 11, 11), (3, 2, 2, 2), (1, 1), ((0, 0), (0, 0)), (2, 2), 1, 3),
+    Case((3, 1, 20, 17), (40, 1, 7, 7), (1, 1), ((2, 1), (0, 3)), (1, 1), 1, 4),
+    Case((2, 1, 16, 14), (50, 1, 3, 3), (1, 2), ((1, 1), (1, 0)), (1, 1), 1, 5),
 ]
 
 
@@ -242,6 +244,23 @@ def test_fused_pooling(name, case, kernel, stride, floor):
         _, *ours = p.gradients(fused=True)
         for got, expected in zip(ours, (dw, db), strict=True):
             np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(("isa", "case", "kernel", "rows"), [
+    ("avx512", POOLED[0], 2, [5]), ("avx512", POOLED[4], 2, [3, 1]), ("avx512", POOLED[5], 2, [3]),
+    ("avx2", POOLED[5], 1, [3]), ("avx512", POOLED[0], 4, []), ("avx512", POOLED[1], 2, []), ("avx2", POOLED[0], 2, []),
+    ("sse", POOLED[5], 1, []),
+])  # fmt: skip
+def test_only_winners_are_multiplied(isa, case, kernel, rows, monkeypatch):
+    """With one channel, where a tile finds the pixels of the maxima; it does so many kernel rows at once."""
+    made = []
+    monkeypatch.setattr(convolution_steps, "assemble", lambda name, *_: made.append(name) or 1)
+    g = Correlation(case.x_shape[1:], case.w_shape[0], geometry(case, "sse").window, 1, SHAPES[isa])
+    window, n = Window.resolve(g.output, kernel), PARTS
+    x, dy = Map(n, g.shape, g.x_border), Map(n, (g.K, *window.output(g.output)))
+    marks, dw, db = np.zeros(1, np.uint8), gradient_memory(g.weight_size), gradient_memory(g.bias_size)
+    g.weight_gradient_pooled("test", x, window, dy, marks, dw, db, 1)
+    assert [int(n.split("_")[2].split("x")[0]) for n in made if n.startswith("winners")] == rows
 
 
 def test_windows_that_overlap_are_not_unpooled_in_the_loop():

@@ -8,7 +8,7 @@ floats. The filter is packed in panels of the tile's width: (panel, tap, run, co
 from __future__ import annotations
 
 from foveal.kernels.compiler import arguments, block_pointer, fields, floats, helper, integers
-from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool
+from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool, call_winners
 from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -265,6 +265,38 @@ def convolution_pool_weight_gradient(a, part, thread):
             for c in range(a.panels * a.T):
                 add_weight_gradient(a, x, scratch + 4 * HEADER, dw, a.dys, row_size, 0, q * a.sh, 0, count * a.sh,
                                     a.columns, c)  # fmt: skip
+
+
+_WINNERS = "tile_at small_tile at_once sx marks marks_image marks_pixel marks_vector pooled_rows pooled_columns spare"
+
+
+@per_task(
+    fields(f"x x_image x_row xn dy dy_image dy_pixel dw dw_size db db_size n parts {PANELS} {_WINNERS}"),
+    lambda a: a.parts,
+)
+def convolution_winners_weight_gradient(a, part, thread):
+    """dw[part] and db[part] of a map of one channel from the pooled map's gradient: of each window only the maximum.
+
+    A vector of channels goes over all windows of an image at a time, with some kernel rows (T of them, of K columns) in
+    registers. A task is a part of the batch.
+    """
+    dw, db = a.dw + 4 * part * a.dw_size, a.db + 4 * part * a.db_size
+    floats(dw, a.dw_size)[:] = 0
+    floats(db, a.db_size)[:] = 0
+    row = a.pooled_columns
+    for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
+        for p in range(a.panels):
+            _, _, offset, channel, width, _ = panel(a, p)
+            for column in range(0, width, a.lanes):
+                vector = (channel + column) // a.lanes
+                for r in range(0, a.T, a.at_once):
+                    call_winners(a.tile_at if r + a.at_once <= a.T else a.small_tile,
+                                 a.x + 4 * (n * a.x_image + r * a.x_row), a.x_row, a.sx, a.xn,
+                                 a.dy + 4 * (n * a.dy_image + channel + column), a.dy_pixel, row * a.dy_pixel,
+                                 a.marks + n * a.marks_image + vector * a.marks_vector, a.marks_pixel,
+                                 row * a.marks_pixel, dw + offset - a.w + 4 * (r * a.K * width + column), width,
+                                 a.K * width, db + 4 * (channel + column) if r == 0 else a.spare, row,
+                                 a.pooled_rows)  # fmt: skip
 
 
 @per_task(

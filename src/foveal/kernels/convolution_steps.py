@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from foveal.geometry import Window
 from foveal.kernels import convolution as loops
-from foveal.kernels import pooltile
+from foveal.kernels import pooltile, winnertile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Border, Map, in_space, zeros
 from foveal.kernels.isa import ISA
@@ -321,6 +321,8 @@ class Correlation:
         threads: int,
     ) -> list[Step]:  # fmt: skip
         """Return the steps of dw and db from the gradient of the pooled map, un-pooled a few rows at a time."""
+        if self._has_winners(pool):
+            return self._winners(name, x, pool, dy, marks, dw, db)
         PP, PQ = pool.output(self.output)
         (ph, pw), (ph_s, pw_s) = pool.kernel, pool.stride
         sh, sw = self.window.stride
@@ -342,6 +344,37 @@ class Correlation:
                  scratch_size=size, dys=pixel),
             _sum_parts(name, to, self.weight_size, parts, dw, 0),
             _sum_parts(name, sums, pixel, parts, db, 0),
+        ]  # fmt: skip
+
+    def _has_winners(self, pool: Window) -> bool:
+        """Whether only the maxima need be multiplied: with one channel there is a tile that finds each pixel."""
+        plain = self.C == 1 and len(self.shape) == 3 and set(self.window.dilation) == {1}
+        ph, pw = pool.kernel
+        return plain and winnertile.fits(self.isa, self.window.kernel[1], (ph, pw), self.window.stride[1])
+
+    def _winners(
+        self, name: str, x: Map, pool: Window, dy: Map, marks: NDArray[np.uint8], dw: NDArray[Any], db: NDArray[Any]
+    ) -> list[Step]:
+        """Return the steps of dw and db from the winners of each window."""
+        (PP, PQ), (ph, pw), (ph_s, pw_s) = pool.output(self.output), pool.kernel, pool.stride
+        (R, S), (sh, sw) = self.window.kernel, self.window.stride
+        cut, parts, at_once = self._gradient_panels(x), self.parts(x.n), min(R, winnertile.rows(self.isa, S))
+        to, sums, spare = zeros(parts * self.weight_size), zeros(parts * cut.padded), zeros(self.isa.lanes)
+
+        def tile(rows: int) -> int:
+            shape = rows, S, (ph, pw), (sh, sw)
+            return assemble(winnertile.winners_name(self.isa, *shape), winnertile.winners(self.isa, *shape), self.isa)
+
+        return [
+            step(name, loops.convolution_winners_weight_gradient, tile=f"winners {at_once}x{S} ({self.isa.name})",
+                 macs=x.n * self.K * PP * PQ * R * S, keep=(x, dy), x=self._source(x), x_image=x.image, x_row=x.row,
+                 sx=pw_s * sw, xn=ph_s * sh * x.row, dy=dy.address, dy_image=dy.image, dy_pixel=dy.pixel, dw=to,
+                 dw_size=self.weight_size, db=sums, db_size=cut.padded, n=x.n, parts=parts, w=0, pooled_rows=PP,
+                 pooled_columns=PQ, marks=marks, **self._marks(pool), tile_at=tile(at_once),
+                 small_tile=tile(R % at_once) if R % at_once else 0, at_once=at_once, spare=spare,
+                 marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), **cut.arguments(kind="outer_x")),
+            _sum_parts(name, to, self.weight_size, parts, dw, 0),
+            _sum_parts(name, sums, cut.padded, parts, db, 0),
         ]  # fmt: skip
 
     @functools.cached_property

@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from foveal.kernels import pooltile
+from foveal.kernels import pooltile, winnertile
 from foveal.kernels.tile import I64, INNER, OUTER, signature
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -59,6 +59,12 @@ def call_pool(typing, tile, rows, xs, sx, n, channels, y, ys, marks, ms, floor):
 def call_unpool(typing, tile, rows, ds, sd, n, channels, y, ys, marks, ms, db):
     """Call a max-unpooling row by its address; the arguments are those of `pooltile.BACKWARD`."""
     return tile_call(pooltile.BACKWARD)
+
+
+@intrinsic
+def call_winners(typing, tile, x, xr, xs, xn, y, ys, yn, marks, ms, mn, w, ws, wr, db, M, N):
+    """Call a tile of winners by its address; the arguments are those of `winnertile.WINNERS`."""
+    return tile_call(winnertile.WINNERS)
 
 
 @intrinsic
@@ -286,6 +292,7 @@ __all__ = [
     "call_outer",
     "call_pool",
     "call_unpool",
+    "call_winners",
     "compare_exchange",
     "exchange",
     "f32_pointer",

@@ -48,6 +48,11 @@ class ISA:
     cpu: str = ""
     features: str = ""
 
+    @property
+    def permutes(self) -> bool:
+        """Whether an instruction takes any lanes out of a vector, by a vector of indices."""
+        return self.name in ("avx512", "avx2")
+
 
 SHAPES = {
     "avx512": ISA("avx512", 16, 32, True),

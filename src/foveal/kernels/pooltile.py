@@ -36,7 +36,7 @@ def mark_bytes(isa: ISA, window: tuple[int, ...]) -> int:
     return math.prod(window) * max(isa.lanes // 8, 1)
 
 
-class _Marks:
+class Marks:
     """The marks of the vector at `start`, written and read as whole words."""
 
     def __init__(self, e: Emitter, start: Any) -> None:
@@ -84,7 +84,7 @@ def forward(isa: ISA, window: tuple[int, int], remember: bool) -> str:
         y, first = e.at(a["y"], c), b.gep(a["marks"], [b.mul(v, I64(mark_bytes(isa, window)))], source_etype=I8)
 
         def windows(q: Any, _: list[Any]) -> list[Any]:
-            x, marks = b.mul(q, a["sx"]), _Marks(e, b.gep(first, [b.mul(q, a["ms"])], source_etype=I8))
+            x, marks = b.mul(q, a["sx"]), Marks(e, b.gep(first, [b.mul(q, a["ms"])], source_etype=I8))
             places = [b.add(x, b.mul(a["xs"], I64(s))) for s in range(pw)]
             values = [e.load(e.at(starts[p // pw], places[p % pw])) for p in range(ph * pw)]
             best, beats = values[0], [live]
@@ -131,7 +131,7 @@ def backward(isa: ISA, window: tuple[int, int], disjoint: bool) -> str:
         def windows(q: Any, sums: list[Any]) -> list[Any]:
             x = b.mul(q, a["sd"])
             dy = e.load(e.at(y, b.mul(q, a["ys"])))
-            marks = _Marks(e, b.gep(first, [b.mul(q, a["ms"])], source_etype=I8))
+            marks = Marks(e, b.gep(first, [b.mul(q, a["ms"])], source_etype=I8))
             alive = rest = marks.read(0)
             for p in reversed(range(ph * pw)):
                 beats = marks.read(p) if p else rest

@@ -126,6 +126,13 @@ class Emitter:
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.b.call(self._fma, [a, b, c]) if self.isa.fma else self.b.fadd(self.b.fmul(a, b), c)
 
+    def permute(self, value: Any, index: Any) -> Any:
+        """Return value[index[i]] in lane i; only where `isa.permutes`."""
+        name = {16: "llvm.x86.avx512.permvar.sf.512", 8: "llvm.x86.avx2.permps"}[self.V]
+        kind = ir.FunctionType(self.vector, [self.vector, index.type])
+        function = self.module.globals.get(name) or ir.Function(self.module, kind, name)
+        return self.b.call(function, [value, index])
+
     def max(self, value: Any, floor: Any) -> Any:
         return self.b.select(self.b.fcmp_ordered("<", value, floor), floor, value)  # a NaN in value stays
 
