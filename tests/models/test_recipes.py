@@ -44,7 +44,7 @@ def test_photographs_are_flipped_and_digits_are_not():
 
 
 def test_another_optimizer_has_its_own_rate_and_decay():
-    assert settled("resnet20", "cifar10", **NONE)["weight_decay"] == 5e-4
+    assert settled("resnet20", "cifar10", **NONE)["weight_decay"] == 0.02
     how = settled("resnet20", "cifar10", **NONE | {"optimizer": "adam"})
     assert (how["lr"], how["weight_decay"], how["schedule"]) == (None, None, "onecycle")
 
