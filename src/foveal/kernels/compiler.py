@@ -136,13 +136,7 @@ class Kernel:
 
     def block(self, **values: float) -> NDArray[np.void]:
         """Return an argument block, every field given."""
-        names = self.fields.names or ()
-        if set(values) != set(names):
-            raise TypeError(f"{self.name}: arguments {sorted(set(values) ^ set(names))} are missing or unknown")
-        record = np.zeros(1, self.fields)
-        for name, value in values.items():
-            record[name] = value
-        return record
+        return block_of(self.fields, self.name, **values)
 
 
 def fields(integers: str, reals: str = "") -> np.dtype[Any]:
@@ -154,6 +148,17 @@ def fields(integers: str, reals: str = "") -> np.dtype[Any]:
     ('x', 'rows', 'scale')
     """
     return np.dtype([(n, np.int64) for n in integers.split()] + [(n, np.float64) for n in reals.split()])
+
+
+def block_of(layout: np.dtype[Any], kernel: str, /, **values: float) -> NDArray[np.void]:
+    """Return an argument block of this layout, every field given."""
+    names = layout.names or ()
+    if set(values) != set(names):
+        raise TypeError(f"{kernel}: arguments {sorted(set(values) ^ set(names))} are missing or unknown")
+    block = np.zeros(1, layout)
+    for name, value in values.items():
+        block[name] = value
+    return block
 
 
 def block_pointer(layout: np.dtype[Any]) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foveal.kernels import orthogonal as loops
 from foveal.kernels.buffers import zeros
+from foveal.kernels.compiler import block_of
 from foveal.kernels.isa import ISA
 from foveal.kernels.steps import Step, one_tap, step
 from foveal.kernels.tiles import choose_outer, table
@@ -60,8 +61,8 @@ def _block(w: Packed, isa: ISA) -> tuple[NDArray[np.void], Any]:
     rows, columns = len(matrix), -(-short // isa.lanes) * isa.lanes
     index = np.full((rows, columns), -1, np.int64)
     index[:, :short] = matrix
-    large, small = choose_outer(isa, rows, columns), choose_outer(isa, columns, columns)
-    small = small if small.C == large.C else choose_outer(isa, columns, columns, large.C)
+    large = choose_outer(isa, rows, columns)
+    small = choose_outer(isa, columns, columns, large.C)
     width, (taps, none) = large.width, one_tap(isa)
     last = (columns - 1) % width + 1
     memory = {
@@ -71,11 +72,7 @@ def _block(w: Packed, isa: ISA) -> tuple[NDArray[np.void], Any]:
         "small_main": table("outer", small, small.C, columns),
         "small_last": table("outer", small, last // isa.lanes, columns), "p": w.p, "g": w.g, "m": w.m,
     }  # fmt: skip
-    block = np.zeros(1, loops.MATRIX)
-    for key, array in memory.items():
-        block[key] = array.ctypes.data
     numbers = {"size": w.index.size, "rows": rows, "columns": columns, "width": width,
                "lanes": isa.lanes, "rows_tile": large.R, "small_tile": small.R, "steepness": scale}  # fmt: skip
-    for key, number in numbers.items():
-        block[key] = number
-    return block, memory
+    addresses = {name: array.ctypes.data for name, array in memory.items()}
+    return block_of(loops.MATRIX, "muon_matrices", **addresses, **numbers), memory
