@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from foveal.reference.augmentation import gather
 from foveal.training import Crop, Cutout, Flip, Shift, augmented
 from foveal.training.augmentation import AUGMENTATIONS, Draws, parse, settle
 
@@ -54,6 +55,17 @@ def test_the_same_seed_and_step_draw_the_same():
         np.testing.assert_array_equal(backward(step, 20), expected[step][:, :20])
         assert not np.array_equal(other(step, 50), expected[step])
     assert len({moves.tobytes() for moves in expected.values()}) == len(steps)
+
+
+def test_the_last_epochs_are_only_mirrored():
+    """Before the step `last` nothing changes; after it a shift and a hole are gone, and the flip is as it was."""
+    x = np.arange(1, 31).reshape(2, 1, 15)
+    augment = settle("shift=2,flip,cutout=3", (1, 15))
+    always, until = Draws(augment, (15,), 2, 0), Draws(augment, (15,), 2, 0, last=20)
+    for step in (1, 20, 21, 40):
+        expected = gather(x, always(step, 2)) if step <= 20 else gather(x, always(step, 2)[1:2])
+        np.testing.assert_array_equal(gather(x, until(step, 2)), expected)
+    assert any(not np.array_equal(gather(x, always(s, 2)), gather(x, until(s, 2))) for s in range(21, 40))
 
 
 def test_one_after_the_other():

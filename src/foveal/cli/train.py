@@ -24,7 +24,8 @@ FILES = {
 }
 PLAIN: dict[str, Any] = {
     "epochs": 20, "batch_size": 100, "optimizer": "adam", "lr": None, "weight_decay": None,
-    "decay_biases": None, "schedule": "none", "warmup": 0, "augment": "none", "label_smoothing": 0.0,
+    "decay_biases": None, "schedule": "none", "warmup": 0, "augment": "none", "plain_epochs": 0,
+    "label_smoothing": 0.0,
 }  # fmt: skip
 OPTIMIZERS_OWN = "lr", "weight_decay", "decay_biases"
 
@@ -52,6 +53,9 @@ def train(
     ] = None,
     augment: Annotated[
         str | None, typer.Option(help="Changes of the images: shift=2,flip,crop=4,cutout=8, or none. Default: none.")
+    ] = None,
+    plain_epochs: Annotated[
+        int | None, typer.Option(help="Last epochs, in which images are only mirrored, not moved or cut. Default: 0.")
     ] = None,
     label_smoothing: Annotated[
         float | None, typer.Option(help="Share of each label that is spread over all classes. Default: 0.")
@@ -86,7 +90,8 @@ def train(
     common.check_model(model)
     how = settled(
         model, data, epochs=epochs, batch_size=batch_size, optimizer=optimizer, lr=lr, schedule=schedule, warmup=warmup,
-        weight_decay=weight_decay, decay_biases=decay_biases, augment=augment, label_smoothing=label_smoothing,
+        weight_decay=weight_decay, decay_biases=decay_biases, augment=augment, plain_epochs=plain_epochs,
+        label_smoothing=label_smoothing,
     )  # fmt: skip
     chosen = optimizers.by_name(how.pop("optimizer"), **{name: how.pop(name) for name in OPTIMIZERS_OWN})
     schedules.by_name(how["schedule"], 1.0, 1)
@@ -118,7 +123,7 @@ def settled(model: str, data: str, **given: Any) -> dict[str, Any]:
     --------
     >>> how = settled("resnet20", "cifar10", epochs=5, optimizer=None)
     >>> how["epochs"], how["optimizer"], how["augment"]
-    (5, 'nesterov', 'crop=4:reflect,flip')
+    (5, 'muon', 'crop=4:reflect,flip')
     """
     from foveal import models
 

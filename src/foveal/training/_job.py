@@ -38,6 +38,7 @@ class Job:
     checkpoint: Path | None
     seed: int
     augment: tuple[Augmentation, ...]
+    plain_epochs: int
     label_smoothing: float
     settings: dict[str, Any]
 
@@ -50,6 +51,7 @@ class Job:
 def prepare(
     net: Network, x: Any, t: Any, epochs: Any, batch_size: Any, optimizer: Any, schedule: Any, validation: Any,
     seed: Any, checkpoint: StrPath | None, augment: Any = None, label_smoothing: Any = 0.0, warmup: Any = 0,
+    plain_epochs: Any = 0,
 ) -> Job:  # fmt: skip
     """Check the arguments of `fit`; what is wrong is told before a file is touched."""
     x = check_images(x, net.input_shape, finite=True)
@@ -62,6 +64,7 @@ def prepare(
     epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
     seed = check_count(seed, "seed", minimum=0)
     augment = augmentation.settle(augment, net.input_shape)
+    plain_epochs = check_count(plain_epochs, "plain_epochs", minimum=0)
     label_smoothing = optimizers.within("label_smoothing", label_smoothing, below=1)
     steps = math.ceil(len(x) / batch_size)
     warmup = round(optimizers.within("warmup", warmup) * steps)
@@ -74,8 +77,23 @@ def prepare(
     settings = {
         "epochs": epochs, "batch_size": batch_size, "seed": seed, "optimizer": repr(optimizer), "images": len(x),
         "augment": ", ".join(map(repr, augment)) or None, "label_smoothing": label_smoothing or None,
+        "plain_epochs": plain_epochs or None,
     }  # fmt: skip
-    return Job(net, x, t, epochs, batch_size, optimizer, validation, path, seed, augment, label_smoothing, settings)
+    return Job(
+        net,
+        x,
+        t,
+        epochs,
+        batch_size,
+        optimizer,
+        validation,
+        path,
+        seed,
+        augment,
+        plain_epochs,
+        label_smoothing,
+        settings,
+    )
 
 
 def _optimizer(optimizer: Any, schedule: Any, steps: int, warmup: int) -> Optimizer:

@@ -27,6 +27,7 @@ class Augmentation:
     """What `fit` takes as `augment`: Shift, Flip, Crop, Cutout."""
 
     name: ClassVar[str]
+    lifelike: ClassVar[bool] = False  # whether what it makes could as well be a picture of the data, untouched
 
     def check(self, spatial: Sequence[int]) -> None:
         """Refuse images that it makes no sense for."""
@@ -124,6 +125,7 @@ class Flip(Augmentation):
 
     axis: int = -1
     name: ClassVar[str] = "flip"
+    lifelike: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_count(self.axis, "Flip", minimum=-3)
@@ -193,6 +195,8 @@ class Draws:
     batch : int
         Most images in a step.
     seed : int
+    last : int, optional
+        The last step in which images are moved, cropped or cut out; afterwards they are only mirrored.
 
     Examples
     --------
@@ -202,8 +206,11 @@ class Draws:
 
     steps = 16  # drawn at once
 
-    def __init__(self, augment: Sequence[Augmentation], spatial: Sequence[int], batch: int, seed: int) -> None:
-        self._augment, self._spatial, self._batch, self._seed = augment, spatial, batch, seed
+    def __init__(
+        self, augment: Sequence[Augmentation], spatial: Sequence[int], batch: int, seed: int, last: int | None = None
+    ) -> None:
+        self._augment, self._spatial, self._batch, self._seed, self._last = augment, spatial, batch, seed, last
+        self._passing = [i for i, a in enumerate(augment) if not a.lifelike]
         self._block = -1
 
     def __call__(self, step: int, n: int) -> Move:
@@ -213,7 +220,11 @@ class Draws:
             rng = np.random.default_rng((self._seed, block, 1))  # (seed, epoch) is the order of the images
             several = self.steps * self._batch
             self._block, self._moves = block, np.stack([a.draw(rng, several, self._spatial) for a in self._augment])
-        return self._moves[:, place * self._batch : place * self._batch + n]
+        moves = self._moves[:, place * self._batch : place * self._batch + n]
+        if self._last is not None and step > self._last:
+            moves = moves.copy()
+            moves[self._passing] = READ, 0, 1  # y[i] = x[i]
+        return moves
 
 
 def augmented(x: NDArray[Any], augment: Any, *, seed: int = 0, step: int = 1) -> NDArray[Any]:

@@ -38,6 +38,7 @@ def fit(
     validation: tuple[NDArray[Any], NDArray[Any]] | None = None,
     warmup: float = 0,
     augment: Augmentation | Sequence[Augmentation] | str | None = None,
+    plain_epochs: int = 0,
     label_smoothing: float = 0.0,
     seed: int = 0,
     progress: bool = True,
@@ -70,6 +71,9 @@ def fit(
     augment : Augmentation, sequence of them, or str
         What is done to each image before each step, one after the other: ``[Shift(2), Flip()]``, or in words
         "shift=2,flip"; see `foveal.training.augmentation`.
+    plain_epochs : int
+        The last epochs, in which images are only mirrored, not moved, cropped or cut out: what the network is asked
+        about later looks like that (He, Xie et al., "Data augmentation revisited", arXiv 1909.09148).
     label_smoothing : float
         Share of each label that is spread evenly over all classes, at least 0 and below 1. The losses that are reported
         are those of the smoothed labels.
@@ -96,7 +100,7 @@ def fit(
         If the loss becomes NaN or infinite.
     """
     job = prepare(net, x, t, epochs, batch_size, optimizer, schedule, validation, seed, checkpoint, augment,
-                  label_smoothing, warmup)  # fmt: skip
+                  label_smoothing, warmup, plain_epochs)  # fmt: skip
     start = Checkpoint({}, {}, 0, History(settings=job.settings))
     if resume is not None:
         start = Checkpoint.load(resume)
@@ -132,7 +136,8 @@ def _training(job: Job) -> Any:
 
     draw = None
     if job.augment:
-        draw = Draws(job.augment, job.x.shape[2:], min(job.batch_size, len(job.x)), job.seed)
+        last = (job.epochs - job.plain_epochs) * job.steps if job.plain_epochs else None
+        draw = Draws(job.augment, job.x.shape[2:], min(job.batch_size, len(job.x)), job.seed, last)
     return training(job.net, job.x, job.t, batch_size=job.batch_size, optimizer=job.optimizer, seed=job.seed, draw=draw,
                     smoothing=job.label_smoothing)  # fmt: skip
 
