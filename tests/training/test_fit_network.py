@@ -9,7 +9,7 @@ import pytest
 
 from foveal import data, reference
 from foveal.engine import TrainingRun
-from foveal.errors import DataError
+from foveal.errors import DataError, ParameterError
 from foveal.models import LeNet5, SimpleConvNet
 from foveal.training import Cutout, Shift, fit
 from foveal.training.optimizers import OPTIMIZERS, SGD, Adam
@@ -89,12 +89,27 @@ def test_interrupted_and_resumed_gives_the_same_bits(digits, tmp_path, monkeypat
 @pytest.mark.parametrize("cut", [2, 3, 4])
 def test_augmented_and_smoothed_training_goes_on_with_the_same_bits(digits, tmp_path, monkeypatch, cut):
     settings = {"epochs": 2, "batch_size": 100, "augment": [Shift(2), Cutout(5)], "label_smoothing": 0.1,
-                "schedule": "cosine", "warmup": 1, "seed": 3, "progress": False}  # fmt: skip
+                "plain_epochs": 1, "schedule": "cosine", "warmup": 1, "seed": 3, "progress": False}  # fmt: skip
     train = functools.partial(fit, x=digits[0], t=digits[1], **settings)
     history = assert_resuming_changes_no_bit(tmp_path, monkeypatch, cut, train, augment="shift=2,cutout=5")
     assert history.settings["augment"] == "Shift(pixels=2), Cutout(size=5)"
     assert history.settings["label_smoothing"] == 0.1
     assert train(SimpleConvNet(**SMALL), augment=None).loss != history.loss
+
+
+def test_in_plain_epochs_images_are_as_they_are(digits):
+    options = {"epochs": 3, "batch_size": 100, "progress": False}
+    plain, late, always = (
+        fit(SimpleConvNet(**SMALL), *digits, **options, **how).loss
+        for how in ({}, {"augment": "shift=2,cutout=4", "plain_epochs": 9}, {"augment": "shift=2,cutout=4"})
+    )
+    steps = len(plain) // 3
+    half = fit(SimpleConvNet(**SMALL), *digits, **options, augment="shift=2,cutout=4", plain_epochs=2).loss
+    assert late == plain
+    assert half[:steps] == always[:steps]
+    assert half[steps] != always[steps]
+    with pytest.raises(ParameterError, match="plain_epochs"):
+        fit(SimpleConvNet(**SMALL), *digits, **options, plain_epochs=-1)
 
 
 def test_the_loss_that_is_reported_is_that_of_smoothed_labels(digits):
