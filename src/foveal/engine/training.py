@@ -110,20 +110,26 @@ class TrainingRun:
         self._labels_at = self.labels.ctypes.data
         weights = engine.weights
         self._states = [zeros(weights.size) for _ in range(optimizer.states)]
-        parts = runs(weights, optimizer.decay_biases)
-        updates, self._decays = [self._update(*part) for part in parts], [part[2] for part in parts]
+        parts = self._updates()
+        updates, self._decays = [update for update, _ in parts], [decays for _, decays in parts]
         self._coefficients = [update.block.view(np.float64)[-7:] for update in updates]  # c0 .. c6, the last fields
         forward, views = self.plan._forward[x.dtype].steps, [self._views.step] if self._views is not None else []
         self._schedule = Schedule([*views, *forward, *self.plan.backward_steps, *updates])
         engine.weights.pull()
 
-    def _update(self, start: int, stop: int, decays: bool) -> Step:
+    def _updates(self) -> list[tuple[Step, bool]]:
+        """Return the updates of all parameters, and whether these decay; Muon's matrices are updated together."""
+        weights, optimizer = self.engine.weights, self.optimizer
+        parts = runs(weights, optimizer.decay_biases)
+        if optimizer.kind != "muon":
+            return [(self._update(start, stop), decays) for start, stop, decays in parts]
+        matrices = [self._matrix(slot) for slot in weights.slots if slot.learned and slot.parameter == "weight"]
+        others = [(self._update(start, stop), False) for start, stop, decays in parts if not decays]
+        return [*([(muon_step("update", matrices, self.plan.isa), True)] if matrices else []), *others]
+
+    def _update(self, start: int, stop: int) -> Step:
         """Return the update of a run of parameters."""
         weights = self.engine.weights
-        if decays and self.optimizer.kind == "muon":
-            return muon_step(
-                "update", [self._matrix(s) for s in weights.slots if start <= s.start < stop], self.plan.isa
-            )
         p, g, m, v = (
             a[start:stop] for a in (weights.data, self.plan.gradients, *self._states, *[weights.data] * 2)[:4]
         )
