@@ -243,5 +243,15 @@ def test_a_shared_norm_in_two_sums():
     matches(net, images(4, (3, 6, 6)))
 
 
+def test_the_two_terms_of_a_residual_gradient_are_added_where_they_are_read():
+    """Of three blocks the last one's gradient has one term, those of the others two: no pass adds them up."""
+    block = [Convolution(3, 3, padding=1), BatchNorm()]
+    net = net_of([*[layer for _ in range(3) for layer in (Residual(list(block)), ReLU())], Affine(4)], (3, 6, 6))
+    names = [s.kernel.name for s in net.plan(batch=4, training=True).steps]
+    assert (names.count("map_products_of_two"), names.count("map_products_of_sum")) == (2, 1)
+    assert "add" not in names
+    matches(net, images(4, (3, 6, 6)))
+
+
 def net_of_graph(graph):
     return randomised(fv.Network(graph))

@@ -24,8 +24,11 @@ def draw(shape, seed):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def passes(shape, border, *, summed, given):
-    """Run forward and backward; return what was found and what the formula gives: y, dx, dother, dscale, dshift."""
+def passes(shape, border, *, summed, given, two=False):
+    """Run forward and backward, `two`: of a gradient in two terms.
+
+    Return what was found and what the formula gives: y, dx, dother, dscale, dshift.
+    """
     C, where = shape[1], BORDERS[border] if len(shape) == 4 else BORDERS["bare"]
     x, other, dy = (draw(shape, seed) for seed in range(3))
     scale, shift, dscale, dshift = draw(C, 3), draw(C, 4), zeros(C), zeros(C)
@@ -39,7 +42,9 @@ def passes(shape, border, *, summed, given):
     else:
         steps = norm.forward("test", scale, shift, ym, other=om)
     if summed:
-        steps += norm.backward_of_sum("test", scale, ym, dym, dxm, dom, dscale, dshift, given)
+        more = filled(draw(shape, 7)) if two else None
+        steps += norm.backward_of_sum("test", scale, ym, dym, dxm, dom, dscale, dshift, given, more)
+        dy = dy + more.view if two else dy
     else:
         steps += norm.backward("test", scale, dym, dxm, dscale, dshift, given)
     program(steps).run()
@@ -54,11 +59,11 @@ def passes(shape, border, *, summed, given):
 
 
 @pytest.mark.parametrize("given", [False, True], ids=["batch", "running"])
-@pytest.mark.parametrize("summed", [False, True], ids=["alone", "sum"])
+@pytest.mark.parametrize(("summed", "two"), [(False, False), (True, False), (True, True)], ids=["alone", "sum", "two"])
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_floor(shape, border, summed, given):
-    found, exact = passes(shape, border, summed=summed, given=given)
+def test_a_floor(shape, border, summed, two, given):
+    found, exact = passes(shape, border, summed=summed, given=given, two=two)
     for name, one, other in zip(("y", "dx", "dother", "dscale", "dshift"), found, exact, strict=True):
         if one is not None:
             np.testing.assert_allclose(one, other, rtol=1e-6, atol=4e-7 * np.abs(other).max() + 1e-30, err_msg=name)

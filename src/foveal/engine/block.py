@@ -43,6 +43,7 @@ class Block:
     y: Map = field(init=False, repr=False)
     learning: bool = field(init=False, default=False)  # run as while learning: dropout drops, batch norm sees the batch
     seed: int = field(init=False, default=0)
+    more: Map | None = field(init=False, repr=False, default=None)  # the other term of dy, if it adds the two itself
     flat: ClassVar[bool] = False  # whether x and dx have no borders: the block knows rows of features, not pixels
 
     @property
@@ -69,6 +70,11 @@ class Block:
     def covered(self) -> bool:
         """Whether the kernels can do what the layer asks for; else it runs through the formula."""
         return True
+
+    @property
+    def adds(self) -> bool:
+        """Whether backward adds up a gradient of two terms, `dy` and `more`, as it reads them."""
+        return False
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return how the first layer's parameters and buffers are packed."""

@@ -201,6 +201,9 @@ class Plan:
         first, *others = self._found[value]
         if not others:
             return [], first
+        if len(others) == 1 and self._makers[value].adds:
+            self._makers[value].more = others[0]
+            return [], first
         total, steps = self._like(value, bare=False), []
         for other in others:
             steps.append(join_steps.add(f"{value} (sum)", first, other, total))

@@ -74,6 +74,11 @@ class BatchNormBlock(Activated, OnMap):
 class BatchNormAddBlock(BatchNormBlock):
     """Batch norm, the sum with another map, and the activation: the end of a residual block."""
 
+    @property
+    def adds(self) -> bool:
+        """Whether nothing else must be done to dy before."""
+        return not self.find(L.Sigmoid)
+
     def forward_all(self, xs: Sequence[Map], y: Map, p: dict[str, Array], training: bool) -> list[Any]:
         """Return the steps of y."""
         x, other = xs
@@ -83,7 +88,7 @@ class BatchNormAddBlock(BatchNormBlock):
         """Return the steps of both dx, dscale and dshift."""
         dx, dother = dxs
         steps = self.activation_backward(self.y, dy, relu=False)
-        gradients = g["scale"], g["shift"], not self.learning
+        gradients = g["scale"], g["shift"], not self.learning, self.more
         return steps + self.norm.backward_of_sum(self.name, p["scale"], self.y, dy, dx, dother or dy, *gradients)
 
 

@@ -11,7 +11,8 @@ multiply-adds of differences from m, the mean as float32, which are small also w
 
 A ReLU behind it is a floor of y: backward counts dy as 0 where a (x - m) + b is not above the floor, so nobody has to
 write or read that gradient. Likewise for ReLU of the sum of y and another map, the end of a residual block: forward
-adds the other map, and the pass that sums the gradient writes it through ReLU, as the other map's gradient.
+adds the other map, and the pass that sums the gradient writes it through ReLU, as the other map's gradient. What the
+next residual block gives back through its two branches is added up in the same pass.
 
 Channels-last maps are summed in parts, always the same ones, added up in their order. A table holds a number for each
 channel of a pixel, and again for some pixels more, `width` numbers in all, so that the loops along it are long whatever
@@ -109,6 +110,17 @@ def add_products_of_sum(x, y, dy, mean, floor, g, s, q):
     wide_vectors()
     for i in range(x.size):
         gi = f32(0) if y[i] <= floor else dy[i]
+        g[i] = gi
+        s[i] += gi
+        q[i] += gi * (x[i] - mean[i])
+
+
+@apart
+def add_products_of_two(x, y, dy, more, mean, floor, g, s, q):
+    """g = dy + more where y > floor, else 0; s += g, q += g (x - mean)"""
+    wide_vectors()
+    for i in range(x.size):
+        gi = f32(0) if y[i] <= floor else dy[i] + more[i]
         g[i] = gi
         s[i] += gi
         q[i] += gi * (x[i] - mean[i])
@@ -236,6 +248,18 @@ def map_products_of_sum(a, image, plane, row, i, n, mean, s, q):
     dy = a.dy + 4 * (image * a.dy_image + plane * a.dy_plane + row * a.dy_row + i)
     g = a.g + 4 * (image * a.g_image + plane * a.g_plane + row * a.g_row + i)
     add_products_of_sum(floats(x, n), floats(y, n), floats(dy, n), mean, f32(a.floor), floats(g, n), s, q)
+
+
+@per_part(operands("x y dy more g", "sums partial parts width channels tables", "floor"), _mean)
+def map_products_of_two(a, image, plane, row, i, n, mean, s, q):
+    """`map_products_of_sum` of dy + more; g may be one of them"""
+    x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row + i)
+    y = a.y + 4 * (image * a.y_image + plane * a.y_plane + row * a.y_row + i)
+    dy = a.dy + 4 * (image * a.dy_image + plane * a.dy_plane + row * a.dy_row + i)
+    more = a.more + 4 * (image * a.more_image + plane * a.more_plane + row * a.more_row + i)
+    g = a.g + 4 * (image * a.g_image + plane * a.g_plane + row * a.g_row + i)
+    add_products_of_two(floats(x, n), floats(y, n), floats(dy, n), floats(more, n), mean, f32(a.floor), floats(g, n),
+                        s, q)  # fmt: skip
 
 
 @inlined

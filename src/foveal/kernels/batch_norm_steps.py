@@ -103,11 +103,25 @@ class BatchNorm:
 
     def backward_of_sum(
         self, name: str, scale: Array, y: Map, dy: Map, dx: Map | None, dother: Map, dscale: Array, dshift: Array,
-        given: bool = False,
+        given: bool = False, more: Map | None = None,
     ) -> list[Step]:  # fmt: skip
-        """Return the steps of dx, dscale, dshift, and the gradient of the `other` map; it may be dy."""
-        first = over_runs(name, loops.map_products_of_sum, x=self.x, y=y, dy=dy, g=dother, tables=self.tables,
-                          floor=self.floor, **self._partial)  # fmt: skip
+        """Return the steps of dx, dscale, dshift, and the gradient of the `other` map; it may be dy.
+
+        more : the other term of the gradient of y, if it is the sum of two
+        """
+        values: dict[str, Any] = {
+            "x": self.x,
+            "y": y,
+            "dy": dy,
+            "g": dother,
+            "tables": self.tables,
+            "floor": self.floor,
+        }
+        values |= self._partial
+        if more is None:
+            first = over_runs(name, loops.map_products_of_sum, **values)
+        else:
+            first = over_runs(name, loops.map_products_of_two, more=more, **values)
         return [first, *self._gradients(name, scale, dother, dx, dscale, dshift, given, NONE)]
 
     def _gradients(
