@@ -109,15 +109,8 @@ class BatchNorm:
 
         more : the other term of the gradient of y, if it is the sum of two
         """
-        values: dict[str, Any] = {
-            "x": self.x,
-            "y": y,
-            "dy": dy,
-            "g": dother,
-            "tables": self.tables,
-            "floor": self.floor,
-        }
-        values |= self._partial
+        maps = {"x": self.x, "y": y, "dy": dy, "g": dother}
+        values: dict[str, Any] = {**maps, "tables": self.tables, "floor": self.floor, **self._partial}
         if more is None:
             first = over_runs(name, loops.map_products_of_sum, **values)
         else:

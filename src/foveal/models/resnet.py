@@ -92,7 +92,7 @@ class ResNet(Network):
 
     recipes: ClassVar[dict[str, dict[str, Any]]] = {
         "cifar10": {
-            "epochs": 22, "batch_size": 128, "optimizer": "muon", "lr": 0.05, "schedule": "onecycle",
+            "epochs": 23, "batch_size": 128, "optimizer": "muon", "lr": 0.05, "schedule": "onecycle",
             "weight_decay": 0.02, "augment": "crop=4:reflect,flip", "plain_epochs": 4, "label_smoothing": 0.1,
         }
     }  # fmt: skip
