@@ -13,6 +13,7 @@ NETWORKS = {
     "lenet5-modern": "mnist",
     "deepconvnet": "mnist",
     "resnet20": "cifar10",
+    "inception-small": "cifar10",
 }  # and their data
 
 

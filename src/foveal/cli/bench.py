@@ -30,7 +30,7 @@ def bench(
         Subject,
         typer.Argument(
             help="simple: times of SimpleConvNet. ops: single operations. recipe: full MNIST, 20 epochs. "
-            "papers: LeNet-5, DeepConvNet and ResNet-20, trained with their recipes; half an hour."
+            "papers: LeNet-5, DeepConvNet, ResNet-20 and a small Inception, trained with their recipes; 45 minutes."
         ),
     ],
     against: Annotated[Peer, typer.Option(help="The peer; torch must be installed.")] = Peer.torch,

@@ -94,7 +94,10 @@ class InceptionSmall(Network):
             "epochs": 6, "batch_size": 128, "optimizer": "nesterov", "lr": 0.1, "schedule": "onecycle",
             "weight_decay": 5e-4,
         },
-        "cifar10": {"augment": "crop=4,flip"},
+        "cifar10": {
+            "epochs": 3, "optimizer": "muon", "lr": 0.05, "weight_decay": 0.02, "augment": "crop=4:reflect,flip",
+            "plain_epochs": 1, "label_smoothing": 0.1,
+        },
         "mnist": {"augment": "shift=2"},
         "mnist-5k": {"augment": "shift=2"},
     }  # fmt: skip
