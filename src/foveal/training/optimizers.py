@@ -339,10 +339,9 @@ class Muon(Momentum):
     for weights as matrices (out, in), a filter being a row; `orthogonal` is `foveal.reference.orthogonal.orthogonal`.
     What is no matrix, biases and scales and shifts of batch norm, takes Nesterov's step without decay: ``p -= lr d``.
 
-    It needs a third to a half of the epochs of Nesterov's momentum to train a residual network, at a rate that does not
-    depend on the size of the gradient: 0.02 to 0.1 with batch norm, a tenth of that without. A step costs
-    5 * 2 * in * out * min(in, out) multiply-adds more for each matrix: little for convolutions, much for large affine
-    layers.
+    The rate does not depend on the size of the gradient: 0.02 to 0.1 where batch norm makes filters free of scale. A
+    step costs about 5 * 2 * in * out * min(in, out) multiply-adds more for each matrix: little for convolutions, much
+    for large affine layers. docs/training.md compares it with Nesterov's momentum.
 
     Source
     ------
