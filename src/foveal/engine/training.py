@@ -120,12 +120,12 @@ class TrainingRun:
     def _updates(self) -> list[tuple[Step, bool]]:
         """Return the updates of all parameters, and whether these decay; Muon's matrices are updated together."""
         weights, optimizer = self.engine.weights, self.optimizer
-        parts = runs(weights, optimizer.decay_biases)
-        if optimizer.kind != "muon":
-            return [(self._update(start, stop), decays) for start, stop, decays in parts]
-        matrices = [self._matrix(slot) for slot in weights.slots if slot.learned and slot.parameter == "weight"]
-        others = [(self._update(start, stop), False) for start, stop, decays in parts if not decays]
-        return [*([(muon_step("update", matrices, self.plan.isa), True)] if matrices else []), *others]
+        updates = [(self._update(start, stop), decays) for start, stop, decays in runs(weights, optimizer.decay_biases)]
+        matrices = [s for s in weights.slots if s.learned and s.parameter == "weight"]
+        if optimizer.kind != "muon" or not matrices:
+            return updates
+        together = muon_step("update", [self._matrix(s) for s in matrices], self.plan.isa)
+        return [(together, True), *(update for update in updates if not update[1])]
 
     def _update(self, start: int, stop: int) -> Step:
         """Return the update of a run of parameters."""

@@ -79,21 +79,8 @@ def prepare(
         "augment": ", ".join(map(repr, augment)) or None, "label_smoothing": label_smoothing or None,
         "plain_epochs": plain_epochs or None,
     }  # fmt: skip
-    return Job(
-        net,
-        x,
-        t,
-        epochs,
-        batch_size,
-        optimizer,
-        validation,
-        path,
-        seed,
-        augment,
-        plain_epochs,
-        label_smoothing,
-        settings,
-    )
+    return Job(net, x, t, epochs, batch_size, optimizer, validation, path, seed, augment, plain_epochs, label_smoothing,
+               settings)  # fmt: skip
 
 
 def _optimizer(optimizer: Any, schedule: Any, steps: int, warmup: int) -> Optimizer:

@@ -364,10 +364,8 @@ class Muon(Momentum):
     ) -> None:
         super().__init__(lr, momentum, weight_decay)
         if decay_biases:
-            fix = "Leave decay_biases out, or take Nesterov or AdamW."
-            raise ParameterError(
-                explain("Muon, decay_biases", expected="False: only matrices decay", got="True", fix=fix)
-            )
+            why, fix = "only matrices decay", "Leave decay_biases out, or take Nesterov or AdamW."
+            raise ParameterError(explain("Muon", expected="decay_biases=False", got="True", why=why, fix=fix))
 
     def _decays(self, name: str, p: NDArray[Any]) -> bool:
         return p.ndim > 1
