@@ -32,8 +32,9 @@ import numpy as np
 from numba import carray, float64
 
 from foveal.kernels.compiler import Function, Kernel, apart, fields, floats, helper, inlined, named_after, reordered
-from foveal.kernels.intrinsics import f64_pointer, wide_vectors
+from foveal.kernels.intrinsics import STACK, f64_pointer, on_stack, wide_vectors
 from foveal.kernels.runs import operands, per_run
+from foveal.kernels.stream import send
 from foveal.kernels.tasks import once, per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -332,41 +333,45 @@ def map_gradient_tables(a, task, thread):
         repeat(table(a, row), a.channels)
 
 
-@per_run(operands("x y", "width tables", "floor"))
+@per_run(operands("x y", "width tables past", "floor"))
 def map_forward(a, image, plane, row, thread):
     """y = max(floor, a (x - m) + b); y may be x"""
     x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
     y = a.y + 4 * (image * a.y_image + plane * a.y_plane + row * a.y_row)
-    mean, factor, b = table(a, 0), table(a, 1), table(a, 2)
+    mean, factor, b, stack = table(a, 0), table(a, 1), table(a, 2), on_stack()
     for i in range(0, a.size, a.width):
         n = min(a.width, a.size - i)
-        normalise(floats(x + 4 * i, n), mean, factor, b, f32(a.floor), floats(y + 4 * i, n))
+        to = stack if a.past else y + 4 * i
+        normalise(floats(x + 4 * i, n), mean, factor, b, f32(a.floor), floats(to, n))
+        send(to, y + 4 * i, n)
 
 
-@per_run(operands("x r y", "width tables", "floor"))
+@per_run(operands("x r y", "width tables past", "floor"))
 def map_forward_and_add(a, image, plane, row, thread):
     """y = max(floor, a (x - m) + b + r); y may be x or r"""
     x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
     r = a.r + 4 * (image * a.r_image + plane * a.r_plane + row * a.r_row)
     y = a.y + 4 * (image * a.y_image + plane * a.y_plane + row * a.y_row)
-    mean, factor, b = table(a, 0), table(a, 1), table(a, 2)
+    mean, factor, b, stack = table(a, 0), table(a, 1), table(a, 2), on_stack()
     for i in range(0, a.size, a.width):
         n = min(a.width, a.size - i)
-        normalise_and_add(floats(x + 4 * i, n), floats(r + 4 * i, n), mean, factor, b, f32(a.floor),
-                          floats(y + 4 * i, n))  # fmt: skip
+        to = stack if a.past else y + 4 * i
+        normalise_and_add(floats(x + 4 * i, n), floats(r + 4 * i, n), mean, factor, b, f32(a.floor), floats(to, n))
+        send(to, y + 4 * i, n)
 
 
-@per_run(operands("x dy dx", "width tables", "floor"))
+@per_run(operands("x dy dx", "width tables past", "floor"))
 def map_backward(a, image, plane, row, thread):
     """dx = a dy + c (x - m) + d, dy through the floor; dx may be dy"""
     x = a.x + 4 * (image * a.x_image + plane * a.x_plane + row * a.x_row)
     dy = a.dy + 4 * (image * a.dy_image + plane * a.dy_plane + row * a.dy_row)
     dx = a.dx + 4 * (image * a.dx_image + plane * a.dx_plane + row * a.dx_row)
-    mean, factor, b, c, d = table(a, 0), table(a, 1), table(a, 2), table(a, 3), table(a, 4)
+    mean, factor, b, c, d, stack = table(a, 0), table(a, 1), table(a, 2), table(a, 3), table(a, 4), on_stack()
     for i in range(0, a.size, a.width):
         n = min(a.width, a.size - i)
-        input_gradient(floats(x + 4 * i, n), floats(dy + 4 * i, n), mean, factor, b, c, d, f32(a.floor),
-                       floats(dx + 4 * i, n))  # fmt: skip
+        to = stack if a.past else dx + 4 * i
+        input_gradient(floats(x + 4 * i, n), floats(dy + 4 * i, n), mean, factor, b, c, d, f32(a.floor), floats(to, n))
+        send(to, dx + 4 * i, n)
 
 
 # ---- arrays (N, C, *spatial) ----
@@ -431,7 +436,7 @@ def array_statistics(a, c, thread):
     mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
 
 
-@per_task(fields("x y n channels size scale shift mean variance given", "epsilon"), lambda a: a.channels)
+@per_task(fields("x y n channels size scale shift mean variance given past", "epsilon"), lambda a: a.channels)
 def array_forward(a, c, thread):
     """y with the mean and variance that are given, or those of the batch; a task is a channel."""
     mean, variance = doubles(a.mean, a.channels), doubles(a.variance, a.channels)
@@ -439,12 +444,19 @@ def array_forward(a, c, thread):
     if not a.given:
         mean[c], variance[c] = measure(a.x, a.n, a.channels, a.size, c)
     m, factor, b = forward_line(scale[c], shift[c], mean[c], variance[c], a.epsilon)
+    stack = on_stack()
     for image in range(a.n):
-        at = 4 * (image * a.channels + c) * a.size
-        normalise_channel(floats(a.x + at, a.size), m, factor, b, floats(a.y + at, a.size))
+        start = 4 * (image * a.channels + c) * a.size
+        for i in range(0, a.size, STACK):
+            at, n = start + 4 * i, min(STACK, a.size - i)
+            to = stack if a.past else a.y + at
+            normalise_channel(floats(a.x + at, n), m, factor, b, floats(to, n))
+            send(to, a.y + at, n)
 
 
-@per_task(fields("x dy dx n channels size scale mean variance given dscale dshift", "epsilon"), lambda a: a.channels)
+@per_task(
+    fields("x dy dx n channels size scale mean variance given dscale dshift past", "epsilon"), lambda a: a.channels
+)
 def array_backward(a, c, thread):
     """dx, dscale and dshift; mean and variance are given and do not depend on x, or they do. A task is a channel."""
     mean, variance, scale = doubles(a.mean, a.channels), doubles(a.variance, a.channels), doubles(a.scale, a.channels)
@@ -462,7 +474,11 @@ def array_backward(a, c, thread):
     dscale[c], dshift[c] = dy_by_z(s, q, mean[c], variance[c], a.epsilon), s
     share = 0.0 if a.given else 1.0 / count
     factor, by_x, d = backward_line(scale[c], mean[c], variance[c], a.epsilon, s * share, dscale[c] * share)
+    stack = on_stack()
     for image in range(a.n):
-        at = 4 * (image * a.channels + c) * a.size
-        channel_gradient(floats(a.x + at, a.size), floats(a.dy + at, a.size), m, factor, by_x, d,
-                         floats(a.dx + at, a.size))  # fmt: skip
+        start = 4 * (image * a.channels + c) * a.size
+        for i in range(0, a.size, STACK):
+            at, n = start + 4 * i, min(STACK, a.size - i)
+            to = stack if a.past else a.dx + at
+            channel_gradient(floats(a.x + at, n), floats(a.dy + at, n), m, factor, by_x, d, floats(to, n))
+            send(to, a.dx + at, n)

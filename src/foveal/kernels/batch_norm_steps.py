@@ -12,6 +12,7 @@ from foveal.kernels.buffers import Map, zeros
 from foveal.kernels.join_steps import NONE
 from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step, step
+from foveal.kernels.stream import map_goes_past
 
 PARTS = 16  # a batch is summed in at most so many parts, whatever the number of threads
 WIDTH = 512  # numbers of a table at least; the tables of a pass stay in the first-level cache
@@ -82,7 +83,8 @@ class BatchNorm:
     def _normalise(self, name: str, scale: Array, shift: Array, y: Map, other: Map | None) -> list[Step]:
         tables = step(name, loops.map_tables, width=self.width, scale=scale, shift=shift, tables=self.tables,
                       epsilon=self.epsilon, **self._statistics)  # fmt: skip
-        where: dict[str, Any] = {"width": self.width, "tables": self.tables, "floor": self.floor}
+        past = int(map_goes_past(y, self.width, self.x, *([other] if other else [])))
+        where: dict[str, Any] = {"width": self.width, "tables": self.tables, "floor": self.floor, "past": past}
         if other is None:
             return [tables, over_runs(name, loops.map_forward, x=self.x, y=y, **where)]
         return [tables, over_runs(name, loops.map_forward_and_add, x=self.x, r=other, y=y, **where)]
@@ -127,6 +129,7 @@ class BatchNorm:
         ]  # fmt: skip
         if dx is None:
             return steps
+        past = int(map_goes_past(dx, self.width, self.x, dy))
         last = over_runs(name, loops.map_backward, x=self.x, dy=dy, dx=dx, width=self.width, tables=self.tables,
-                         floor=floor)  # fmt: skip
+                         floor=floor, past=past)  # fmt: skip
         return [*steps, last]

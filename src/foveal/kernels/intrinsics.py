@@ -208,6 +208,26 @@ def on_stack(typing):
     return _INDEX(), generate
 
 
+LINE = 16  # floats of a cache line
+
+
+@intrinsic
+def store_past_caches(typing, line, source):
+    """Write LINE floats to an address at a cache line's boundary, and to memory at once: no cache keeps them.
+
+    x86 orders such stores before an atomic operation of the same thread, not before a plain one.
+    """
+
+    def generate(context, b, sig, args):
+        kind = ir.VectorType(ir.FloatType(), LINE)
+        to, source = (b.inttoptr(place, kind.as_pointer()) for place in args)
+        value = b.load(source, align=4)
+        b.store(value, to, align=4 * LINE).set_metadata("nontemporal", b.module.add_metadata([ir.IntType(32)(1)]))
+        return context.get_dummy_value()
+
+    return types.void(_INDEX, _INDEX), generate
+
+
 DENORMALS_ARE_ZERO = 0x8040  # of x86's control register: flush results, and read operands as zero
 
 
@@ -285,6 +305,7 @@ def pause(typing):
 
 
 __all__ = [
+    "LINE",
     "STACK",
     "bits_of",
     "call_inner",
@@ -309,6 +330,7 @@ __all__ = [
     "pause",
     "pointer_to",
     "restore_mode",
+    "store_past_caches",
     "tile_call",
     "u8_pointer",
     "u32_pointer",

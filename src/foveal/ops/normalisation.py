@@ -94,10 +94,13 @@ class _Channels:
 
     def run(self, kernel: Any, **values: Any) -> None:
         """Run one of the kernels for arrays."""
+        from foveal.kernels.intrinsics import STACK
         from foveal.kernels.steps import program, step
+        from foveal.kernels.stream import goes_past
 
         wide = {k: v.astype(np.float64) if k in ("scale", "shift") else v for k, v in values.items()}
-        known: dict[str, Any] = {"given": int(self.given)} if "given" in kernel.fields.names else {}
+        known: dict[str, Any] = {"given": int(self.given), "past": int(goes_past(self.x.size, STACK))}
+        known = {k: v for k, v in known.items() if k in kernel.fields.names}
         program([
             step(kernel.name, kernel, x=self.x, n=len(self.x), channels=self.channels, mean=self.mean,
                  variance=self.variance, size=math.prod(self.x.shape[2:]), **known, **wide)
