@@ -24,16 +24,19 @@ def deal(rows, R):
 
 
 @helper
-def tile_rows(table, dealt, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead=0, N=1, xn=0, yn=0):
+def tile_rows(table, dealt, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead=0, stream=0, pace=0,
+              N=1, xn=0, yn=0):  # fmt: skip
     """Cover N lines of rows, `dealt` to tiles, the larger ones first. Strides are in floats."""
     size, few, more = dealt
     tile = integers(table, size + 2)
     if more > 0:
-        call_outer(tile[size + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, more, N, xn, yn)
-        done = more * (size + 1)
+        call_outer(tile[size + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, stream, pace,
+                   more, N, xn, yn)  # fmt: skip
+        done, stream = more * (size + 1), stream + more * T * K * pace
         x, init, y = x + 4 * done * xs, init + 4 * done * i_s, y + 4 * done * ys
     if few > 0:
-        call_outer(tile[size], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, few, N, xn, yn)
+        call_outer(tile[size], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, stream, pace,
+                   few, N, xn, yn)  # fmt: skip
 
 
 PANELS = "w main last taps last_taps small few more at T K width last_width panels channels lanes edges each"
@@ -65,7 +68,7 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
             for side in range(2):
                 edge_lines(a, side, p, line, to, ys, floor, first, count, same, x_row, y_row, tail)
         tile_rows(table, (a.small, a.few, a.more), line + 4 * a.at * a.xs, a.xs, 1, w, width, taps + 16 * first, count,
-                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, 0, same, x_row,
+                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, 0, 0, 0, same, x_row,
                   y_row)  # fmt: skip
         done += same
 
@@ -80,8 +83,8 @@ def edge_lines(a, side, p, x, y, ys, floor, first, count, lines, x_row, y_row, t
     if row > 0:
         _, _, w, channel, width, _ = panel(a, p)
         call_outer(tile, x + 4 * at * a.xs, a.xs, 1, w, width, a.edges + 8 * (taps + 4 * (first // a.each * row)),
-                   count // a.each * row, 0, a.bias + 4 * channel, 0, y + 4 * at * ys, ys, floor, tail, 0, 1, lines,
-                   x_row, y_row)  # fmt: skip
+                   count // a.each * row, 0, a.bias + 4 * channel, 0, y + 4 * at * ys, ys, floor, tail, 0, 0, 0, 1,
+                   lines, x_row, y_row)  # fmt: skip
 
 
 _PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live"
@@ -172,10 +175,11 @@ def convolution_pool_forward(a, task, thread):
 
 
 @helper
-def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, columns, combination):
+def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, columns, combination, stream=0, pace=0):
     """Add what `columns` pixels of `rows` rows give one (panel, tap) of dw: r = run, k = pixels, taps = rows.
 
-    Only the rows and columns count in which the tap reaches into the map.
+    Only the rows and columns count in which the tap reaches into the map. Meanwhile the tiles fetch what stands from
+    address `stream` on, if they are made for it, `pace` bytes further with each pixel.
     """
     table, _, offset, channel, width, tail = panel(a, combination // a.T)
     t = combination % a.T
@@ -186,8 +190,9 @@ def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, col
         return
     to = dw + offset - a.w + 4 * t * a.K * width
     x, dy = x + 4 * (above * a.x_row + left * a.xs), dy + 4 * (above * dy_row + left * dys)
-    tile_rows(table, (a.small, a.few, a.more), x + 4 * integers(a.taps, 2 * a.T)[2 * t], 1, a.xs, dy + 4 * channel, dys,
-              a.pixel_rows, rows, columns, to, width, to, width, -float("inf"), tail, a.small)  # fmt: skip
+    x += 4 * integers(a.taps, 2 * a.T)[2 * t]
+    tile_rows(table, (a.small, a.few, a.more), x, 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows, columns, to,
+              width, to, width, -float("inf"), tail, a.small, stream, pace)  # fmt: skip
 
 
 _GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live"
@@ -203,6 +208,34 @@ def add_bias_gradient(a, dy, db, rows, columns, p):
               -float("inf"), tail)  # fmt: skip
 
 
+@helper
+def blocks_of_image(a):
+    """Return into how many blocks of pixels an image is cut: some short rows, or a part of a long one."""
+    return a.planes * blocks(a) * a.cuts
+
+
+@helper
+def block_of_pixels(a, i):
+    """Return of block i of a batch: plane, first row and column, rows and columns, and where its x and dy start."""
+    n, rest = i // blocks_of_image(a), i % blocks_of_image(a)
+    plane, row, cut = rest // (blocks(a) * a.cuts), rest // a.cuts % blocks(a) * a.block, rest % a.cuts
+    column = cut * a.columns // a.cuts
+    rows, columns = min(a.block, a.rows - row), (cut + 1) * a.columns // a.cuts - column
+    x = a.x + 4 * (n * a.x_image + plane * a.x_plane + row * a.x_row + column * a.xs)
+    dy = a.dy + 4 * (n * a.dy_image + plane * a.dy_plane + row * a.dy_row + column * a.dys)
+    return plane, row, column, rows, columns, x, dy
+
+
+@helper
+def first_met(a, i):
+    """Return what block i meets that the ones before it have not: where in x, how many bytes, and the same of dy."""
+    _, _, _, rows, columns, x, dy = block_of_pixels(a, i)
+    x += 4 * integers(a.taps, 2 * a.T)[2 * a.T - 2]  # other taps have been met with the rows before
+    if a.cuts > 1:
+        return x, 4 * columns * a.xs, dy, 4 * columns * a.dys
+    return x, 4 * rows * a.x_row, dy, 4 * rows * a.dy_row
+
+
 _ALONE = "x_plane dy_plane dy_row dys groups planes rows cuts one one_rows one_main one_last"
 
 
@@ -211,7 +244,8 @@ def convolution_weight_gradient(a, task, thread):
     """dw[part] = sum over the part's images of x (correlated with) dy; db[part] = the sum of dy.
 
     A task is a part of the batch and a group of (panel, tap) combinations; the parts are added up in their order by
-    `reduction.sum_parts`, so the result does not depend on who computed which.
+    `reduction.sum_parts`, so the result does not depend on who computed which. While a block of pixels, all of it in
+    the first-level cache, is multiplied, the next one is fetched.
     """
     part, group, combinations = task // a.groups, task % a.groups, a.panels * a.T
     dw = a.dw + 4 * part * a.dw_size
@@ -221,18 +255,19 @@ def convolution_weight_gradient(a, task, thread):
         floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
         if c % a.T == 0:
             floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
-    for n in range(part * a.n // a.parts, (part + 1) * a.n // a.parts):
-        for o in range(a.planes):
-            for block in range(blocks(a) * a.cuts):
-                row, cut = block // a.cuts * a.block, block % a.cuts
-                column = cut * a.columns // a.cuts
-                rows, columns = min(a.block, a.rows - row), (cut + 1) * a.columns // a.cuts - column
-                x = a.x + 4 * (n * a.x_image + o * a.x_plane + row * a.x_row + column * a.xs)
-                dy = a.dy + 4 * (n * a.dy_image + o * a.dy_plane + row * a.dy_row + column * a.dys)
-                for c in range(first, stop):
-                    if c % a.T == 0:
-                        add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
-                    add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, o, row, column, rows, columns, c)
+    images = part * a.n // a.parts, (part + 1) * a.n // a.parts
+    begin, end = images[0] * blocks_of_image(a), images[1] * blocks_of_image(a)
+    for i in range(begin, end):
+        plane, row, column, rows, columns, x, dy = block_of_pixels(a, i)
+        x_next, x_bytes, dy_next, dy_bytes = first_met(a, i + 1 if i + 1 < end else i)
+        share = (x_bytes + dy_bytes) // (stop - first) + 1
+        pace = share // ((a.few + a.more) * rows * columns) + 1
+        for c in range(first, stop):
+            at = share * (c - first)
+            stream = dy_next + at if at < dy_bytes else x_next + at - dy_bytes
+            if c % a.T == 0:
+                add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
+            add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, plane, row, column, rows, columns, c, stream, pace)
 
 
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel scratch scratch_size dys"

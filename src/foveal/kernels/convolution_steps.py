@@ -286,7 +286,7 @@ class Correlation:
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
                      planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows,
                      live=self._gradient_live(cut), one=one, one_rows=one_rows, one_main=narrow["main"],
-                     one_last=narrow["last"], w=0, **cut.arguments(kind="outer_x")),
+                     one_last=narrow["last"], w=0, **cut.arguments(kind="outer_stream")),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip

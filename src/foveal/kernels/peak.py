@@ -26,7 +26,7 @@ def repeat_tile(a, task, thread):
     at = 4 * thread * a.size
     for _ in range(a.repeats):
         call_outer(a.function, a.x + at, K, 1, a.w + at, a.columns, a.taps, 1, K, a.zeros, 0, a.y + at, a.columns,
-                   -np.inf, a.lanes, 0, 1, 1, 0, 0)  # fmt: skip
+                   -np.inf, a.lanes, 0, 0, 0, 1, 1, 0, 0)  # fmt: skip
 
 
 @functools.cache

@@ -33,29 +33,12 @@ from foveal.kernels.isa import ISA
 F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 PTR = ir.PointerType()
 OUTER = (
-    "x",
-    "xs",
-    "xk",
-    "w",
-    "wk",
-    "taps",
-    "T",
-    "K",
-    "init",
-    "is",
-    "y",
-    "ys",
-    "floor",
-    "tail",
-    "ahead",
-    "M",
-    "N",
-    "xn",
-    "yn",
-)
+    "x", "xs", "xk", "w", "wk", "taps", "T", "K", "init", "is", "y", "ys", "floor", "tail", "ahead", "stream", "pace",
+    "M", "N", "xn", "yn",
+)  # fmt: skip
 INNER = ("x", "xs", "w", "ws", "K", "init", "is", "y", "ys", "floor", "M")
 GROUP = 5
-_POINTERS = {"x", "w", "taps", "init", "y", "rows", "marks", "db"}
+_POINTERS = {"x", "w", "taps", "init", "y", "rows", "marks", "db", "stream"}
 
 
 def signature(names: Sequence[str]) -> ir.FunctionType:
@@ -203,7 +186,8 @@ def outer_name(isa: ISA, R: int, C: int, fetch: str = "") -> str:
 def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
     """Return the IR of the broadcast tile: R rows by C vectors, repeated M times downwards, and that N times.
 
-    fetch : "x" or "w" if what stands `ahead` floats behind it is fetched into the first-level cache as well
+    fetch : "x" or "w" if what stands `ahead` floats behind it is fetched into the first-level cache as well; "stream"
+        if x is, and what will be read much later: from address `stream` on, `pace` bytes further with each k
 
     Between the N lines x and y advance by xn and yn floats, and init starts again: lines are the rows of a map.
 
@@ -211,9 +195,9 @@ def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
     """
     e = Emitter(isa, outer_name(isa, R, C, fetch), OUTER)
 
-    def tap(t: Any, x: Any, acc: list[Any]) -> list[Any]:
+    def tap(t: Any, done: Any, x: Any, acc: list[Any]) -> list[Any]:
         xt, wt = _numbers(e, t, 2)
-        return _run(e, (R, C), range(R), e.at(x, xt), e.at(e.args["w"], wt), e.args["K"], acc, fetch)
+        return _run(e, (R, C), range(R), e.at(x, xt), e.at(e.args["w"], wt), e.args["K"], acc, fetch, done)
 
     return _tiles(e, R, C, tap)
 
@@ -232,7 +216,7 @@ def edge(isa: ISA, R: int, C: int, most: int) -> str:
     """
     e = Emitter(isa, edge_name(isa, R, C, most), OUTER)
 
-    def tap(t: Any, x: Any, acc: list[Any]) -> list[Any]:
+    def tap(t: Any, _: Any, x: Any, acc: list[Any]) -> list[Any]:
         xt, wt, K, case = _numbers(e, t, 4)
         spans = [range(R), *(range(n, R) for n in range(1, most + 1)), *(range(R - n) for n in range(1, most + 1))]
         x, w = e.at(x, xt), e.at(e.args["w"], wt)
@@ -248,19 +232,23 @@ def _numbers(e: Emitter, t: Any, count: int) -> list[Any]:
 
 
 def _run(
-    e: Emitter, shape: tuple[int, int], live: range, x: Any, w: Any, K: Any, acc: list[Any], fetch: str = ""
-) -> list[Any]:
-    """Emit acc[r][c] += sum_k x[r*xs + k*xk] * w[k*wk + c] for the rows that are live."""
+    e: Emitter, shape: tuple[int, int], live: range, x: Any, w: Any, K: Any, acc: list[Any], fetch: str = "",
+    done: Any = None,
+) -> list[Any]:  # fmt: skip
+    """Emit acc[r][c] += sum_k x[r*xs + k*xk] * w[k*wk + c] for the rows that are live, the runs before being `done`."""
     (R, C), a, b = shape, e.args, e.b
     strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
     groups = [g for g in range(0, R, GROUP) if set(live) & set(range(g, g + GROUP))]
     first = groups[0]
+    fetched = b.gep(a["stream"], [b.mul(b.mul(done, K), a["pace"])], source_etype=I8) if fetch == "stream" else None
 
-    def step(_: Any, state: list[Any]) -> list[Any]:
+    def step(k: Any, state: list[Any]) -> list[Any]:
         wp, xps, sums = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
         ws = [e.load(e.at(wp, I64(c * e.V))) for c in range(C)]
         if fetch:
-            e.prefetch(e.at({"x": xps[0], "w": wp}[fetch], a["ahead"]))
+            e.prefetch(e.at({"x": xps[0], "w": wp, "stream": xps[0]}[fetch], a["ahead"]))
+        if fetched:
+            e.prefetch(b.gep(fetched, [b.mul(k, a["pace"])], source_etype=I8))
         rows = e.rows(xps, strides)
         new = []
         for i, r in enumerate(live):
@@ -274,16 +262,17 @@ def _run(
     return [*acc[:begin], *sums, *acc[stop:]]
 
 
-def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, list[Any]], list[Any]]) -> str:
-    """Emit M tiles downwards in each of N lines, `tap(t, x, acc)` adding what a tap gives."""
+def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]], list[Any]]) -> str:
+    """Emit M tiles downwards in each of N lines, `tap(t, done, x, acc)` adding what a tap gives; `done` counts taps."""
     a, b = e.args, e.b
     floor = e.splat(a["floor"])
     unbounded = b.fcmp_ordered("==", a["floor"], ir.Constant(F32, float("-inf")))
 
-    def tile(_: Any, pointers: list[Any]) -> list[Any]:
+    def tile(m: Any, pointers: list[Any]) -> list[Any]:
         x, init, y = pointers
         start = [e.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c * e.V)))) for r in range(R) for c in range(C)]
-        acc = e.loop(a["T"], [(e.vector, v) for v in start], lambda t, acc: tap(t, x, acc))
+        before = b.mul(m, a["T"])
+        acc = e.loop(a["T"], [(e.vector, v) for v in start], lambda t, acc: tap(t, b.add(before, t), x, acc))
         acc = e.unless(unbounded, acc, lambda v: e.max(v, floor))
         _store(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
