@@ -272,7 +272,8 @@ class Correlation:
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
         groups = 1 if parts >= PARTS // 2 else min(-(-PARTS // parts), cut.count * len(cut.taps))
-        block, cuts = max(1, round(PIXELS / Q)), -(-Q // PIXELS)  # some short rows, or a part of a long one
+        most, cuts = max(1, round(PIXELS / Q)), -(-Q // PIXELS)  # some short rows, or a part of a long one
+        block = -(-P // -(-P // most))  # as many rows in each, nearly
         pixel_rows = np.array([(t * sh * x.row, t * dy.row) for t in range(min(block, P))], np.int64).ravel()
         steps = []
         one, one_rows = np.ones(1, np.float32), pixel_rows * np.resize([0, 1], pixel_rows.size)
