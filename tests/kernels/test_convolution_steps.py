@@ -132,6 +132,14 @@ def test_fixed_shapes(name, case):
 
 
 @every_isa
+@pytest.mark.parametrize("case", FIXED, ids=lambda c: f"{c.x_shape}-{c.w_shape}")
+def test_large_maps_are_fetched_ahead(name, case, monkeypatch):
+    monkeypatch.setattr(stream, "LARGE", 0)
+    check_forward(geometry(case, name), case)
+    check_gradients(geometry(case, name), case)
+
+
+@every_isa
 @pytest.mark.parametrize("spatial", [(10, 21), (7, 7), (210,), (3, 7, 10)])
 def test_pixels_without_borders_are_one_row(name, spatial, monkeypatch):
     """1x1: all pixels are one row, which dw takes in parts that fit in L1."""

@@ -12,6 +12,7 @@ from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool, call_w
 from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
+AHEAD = 1 << 14  # bytes: how far ahead of its use a large map is fetched, at most
 HEADER = 128  # floats in front of a thread's scratch: the addresses of the rows in it
 
 
@@ -55,7 +56,10 @@ def panel(a, p):
 
 @helper
 def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
-    """Compute `lines` rows of panel p from row number `row` on; each meets the taps that reach into its map."""
+    """Compute `lines` rows of panel p from row number `row` on; each meets the taps that reach into its map.
+
+    With each row x moves on by `fetch` bytes; if this is not 0, tiles that can fetch what the last tap will soon read.
+    """
     table, taps, w, channel, width, _ = panel(a, p)
     live = integers(a.live, 2 * (row + lines))
     done = 0
@@ -67,9 +71,11 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
         if a.edges:
             for side in range(2):
                 edge_lines(a, side, p, line, to, ys, floor, first, count, same, x_row, y_row, tail)
+        stream = line + 4 * integers(taps, 2 * (first + count))[2 * (first + count - 1)] + min(a.fetch, AHEAD)
+        pace = a.fetch // (max(1, a.few + a.more) * count * a.K) + 1
         tile_rows(table, (a.small, a.few, a.more), line + 4 * a.at * a.xs, a.xs, 1, w, width, taps + 16 * first, count,
-                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, 0, 0, 0, same, x_row,
-                  y_row)  # fmt: skip
+                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, a.small * a.xs, stream, pace, same,
+                  x_row, y_row)  # fmt: skip
         done += same
 
 
@@ -87,7 +93,7 @@ def edge_lines(a, side, p, x, y, ys, floor, first, count, lines, x_row, y_row, t
                    lines, x_row, y_row)  # fmt: skip
 
 
-_PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live"
+_PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live fetch"
 FORWARD = fields(f"{_PLACES} {PANELS}", "floor")
 forward_block = block_pointer(FORWARD)
 
@@ -137,7 +143,7 @@ def pooled_blocks(a):
 
 
 @per_task(
-    fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live slots {PANELS} {_POOL}", "floor"),
+    fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live fetch slots {PANELS} {_POOL}", "floor"),
     lambda a: a.n * pooled_blocks(a),
 )
 def convolution_pool_forward(a, task, thread):

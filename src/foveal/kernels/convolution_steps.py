@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from foveal.kernels.live import Reaches, by_row, by_tap, reaches
 from foveal.kernels.panels import WORTH, Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
+from foveal.kernels.stream import large
 from foveal.kernels.tiles import Tile, choose_outer
 
 NONE = -float("inf")
@@ -163,9 +165,9 @@ class Correlation:
                                  for size, out, kernel, stride, (before, _), dilation in axes)  # fmt: skip
         return planes, rows, columns
 
-    def _met(self, cut: Panels) -> dict[str, Any]:
-        """Return the arguments that say which taps each output meets, and how they lie in memory."""
-        return _met(cut, *self.live, 1 if self.dense else self.space.kernel[-1])
+    def _met(self, cut: Panels, fetch: int = 0) -> dict[str, Any]:
+        """Return the arguments that say which taps each output meets, how they lie in memory, and what is fetched."""
+        return _met(cut, *self.live, 1 if self.dense else self.space.kernel[-1], fetch)
 
     def _source(self, x: Map) -> int:
         """Return the address of the window of the first output: x's origin without its own padding."""
@@ -186,7 +188,7 @@ class Correlation:
             return row.forward(name, x.as_one_row(), w, bias, y.as_one_row(), floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
-        met = self._met(cut)
+        met = self._met(cut, _moved(x, self.space.stride, (O, P, Q)))
         block = P if x.n * O >= PARTS else max(1, -(-P // 8))
         return self._together([
             step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
@@ -456,7 +458,8 @@ class Correlation:
             each = 1 if merge else len(taps[2])
             if not starts:  # these inputs meet no output: dx is the bias
                 met_planes, met_rows, each = (*(np.ones((p.count, 1), bool) for p in phases[:2]), 1)
-            reached = _met(cut, met_planes, met_rows, met_columns if starts else None, each)
+            fetch = _moved(dy, (1, 1, 1), counts)
+            reached = _met(cut, met_planes, met_rows, met_columns if starts else None, each, fetch)
             block = counts[1] if dy.n * counts[0] >= PARTS else max(1, -(-counts[1] // 8))
             y_plane, y_row, ys = (a * b for a, b in zip(self.space.stride, to, strict=True))
             for g in range(self.groups):
@@ -492,9 +495,16 @@ class _Phase:
         return reaches(self.at + np.arange(self.count), np.array([-e for _, e in self.taps[::-1]], np.int64), size)
 
 
-def _met(cut: Panels, planes: Reaches, rows: Reaches, columns: Reaches | None, each: int) -> dict[str, Any]:
+def _met(cut: Panels, planes: Reaches, rows: Reaches, columns: Reaches | None, each: int, fetch: int) -> dict[str, Any]:
     order, live = by_row(planes, rows, each)
-    return {"live": live, **cut.arguments(order, columns=columns, each=each)}
+    kind = "outer_stream" if fetch else "outer"
+    return {"live": live, "fetch": fetch, **cut.arguments(order, kind, columns, each)}
+
+
+def _moved(x: Map, stride: Sequence[int], outputs: Sequence[int]) -> int:
+    """Return how many bytes a row of outputs moves on in x, where x is so large that they are fetched; else 0."""
+    planes, rows, columns = outputs
+    return 4 * (stride[1] * x.row if planes * rows > 1 else stride[2] * x.pixel * columns) if large(x) else 0
 
 
 def _sum_parts(name: str, at: NDArray[Any], size: int, parts: int, to: NDArray[Any], offset: int) -> Step:

@@ -18,10 +18,11 @@ from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Map, in_space, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation, _Phase
 from foveal.kernels.isa import ISA
-from foveal.kernels.lanes import large, streams
+from foveal.kernels.lanes import streams
 from foveal.kernels.panels import Index
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
+from foveal.kernels.stream import large
 from foveal.kernels.tiles import split
 
 OUTPUTS = 8  # outputs of a tile at most: enough sums to hide the latency of a multiply-add

@@ -11,14 +11,8 @@ from typing import Any
 
 from foveal.kernels.buffers import Map
 from foveal.kernels.isa import ISA
+from foveal.kernels.stream import large
 from foveal.kernels.tile import GROUP, I32, I64, Emitter
-
-LARGE = 1 << 25  # bytes of a map that no cache holds until it is read again
-
-
-def large(*maps: Map) -> bool:
-    """Return whether the maps are so large that what is fetched ahead is not there already."""
-    return all(m.nbytes >= LARGE for m in maps)
 
 
 def streams(y: Map, isa: ISA) -> bool:

@@ -15,6 +15,11 @@ from foveal.kernels.intrinsics import LINE, STACK, store_past_caches
 LARGE = 1 << 24  # bytes: twice as much as the second-level caches of a few cores; below, the next reader is faster
 
 
+def large(*maps: Map) -> bool:
+    """Return whether each of the maps is so large that it does not stay in a cache until it is read again."""
+    return all(m.nbytes >= LARGE for m in maps)
+
+
 def goes_past(size: int, piece: int, in_place: bool = False) -> bool:
     """Return whether a result of `size` floats, computed `piece` floats at a time, is better sent past the caches.
 
@@ -25,7 +30,7 @@ def goes_past(size: int, piece: int, in_place: bool = False) -> bool:
 
 def map_goes_past(y: Map, piece: int, *read: Map) -> bool:
     """Return whether map y is, computed from maps that are read."""
-    return goes_past(y.n * y.image, piece, any(y.address == x.address for x in read))
+    return goes_past(y.nbytes // 4, piece, any(y.address == x.address for x in read))
 
 
 @helper

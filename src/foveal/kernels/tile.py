@@ -268,18 +268,18 @@ def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]],
     floor = e.splat(a["floor"])
     unbounded = b.fcmp_ordered("==", a["floor"], ir.Constant(F32, float("-inf")))
 
-    def tile(m: Any, pointers: list[Any]) -> list[Any]:
+    def tile(n: Any, m: Any, pointers: list[Any]) -> list[Any]:
         x, init, y = pointers
         start = [e.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c * e.V)))) for r in range(R) for c in range(C)]
-        before = b.mul(m, a["T"])
+        before = b.mul(b.add(b.mul(n, a["M"]), m), a["T"])
         acc = e.loop(a["T"], [(e.vector, v) for v in start], lambda t, acc: tap(t, b.add(before, t), x, acc))
         acc = e.unless(unbounded, acc, lambda v: e.max(v, floor))
         _store(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
 
-    def line(_: Any, pointers: list[Any]) -> list[Any]:
+    def line(n: Any, pointers: list[Any]) -> list[Any]:
         x, y = pointers
-        e.loop(a["M"], [(PTR, x), (PTR, a["init"]), (PTR, y)], tile)
+        e.loop(a["M"], [(PTR, x), (PTR, a["init"]), (PTR, y)], functools.partial(tile, n))
         return [e.at(x, a["xn"]), e.at(y, a["yn"])]
 
     e.loop(a["N"], [(PTR, a["x"]), (PTR, a["y"])], line)
