@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from foveal import reference
 from foveal.geometry import Window
-from foveal.kernels import convolution_steps, panels
+from foveal.kernels import convolution_steps, panels, stream
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
 from foveal.kernels.isa import SHAPES, named
