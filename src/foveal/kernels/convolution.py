@@ -198,10 +198,10 @@ def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, col
     x, dy = x + 4 * (above * a.x_row + left * a.xs), dy + 4 * (above * dy_row + left * dys)
     x += 4 * integers(a.taps, 2 * a.T)[2 * t]
     tile_rows(table, (a.small, a.few, a.more), x, 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows, columns, to,
-              width, to, width, -float("inf"), tail, a.small, stream, pace)  # fmt: skip
+              width, to, width, -float("inf"), tail, a.ahead, stream, pace)  # fmt: skip
 
 
-_GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live"
+_GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live ahead"
 
 
 @helper

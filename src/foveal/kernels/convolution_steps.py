@@ -274,8 +274,10 @@ class Correlation:
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
         groups = 1 if parts >= PARTS // 2 else min(-(-PARTS // parts), cut.count * len(cut.taps))
-        most, cuts = max(1, round(PIXELS / Q)), -(-Q // PIXELS)  # some short rows, or a part of a long one
+        pixels = PIXELS // 2 if self.pointwise else PIXELS  # one tap: all of x goes through the caches for a few tiles
+        most, cuts = max(1, round(pixels / Q)), -(-Q // pixels)  # some short rows, or a part of a long one
         block = -(-P // -(-P // most))  # as many rows in each, nearly
+        ahead = -(-Q // cuts) * x.pixel if self.pointwise else cut.tile.R  # the next pixels, or the next tile's rows
         pixel_rows = np.array([(t * sh * x.row, t * dy.row) for t in range(min(block, P))], np.int64).ravel()
         steps = []
         one, one_rows = np.ones(1, np.float32), pixel_rows * np.resize([0, 1], pixel_rows.size)
@@ -287,7 +289,7 @@ class Correlation:
                      keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane, x_row=sh * x.row,
                      xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
-                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows,
+                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, ahead=ahead,
                      live=self._gradient_live(cut), one=one, one_rows=one_rows, one_main=narrow["main"],
                      one_last=narrow["last"], w=0, **cut.arguments(kind="outer_stream")),
                 _sum_parts(name, to, size, parts, dw, dwo),
@@ -340,7 +342,8 @@ class Correlation:
             step(name, loops.convolution_pool_weight_gradient, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, dy),
                  x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, dy=dy.address,
                  dy_image=dy.image, dy_pixel=dy.pixel, dw=to, dw_size=self.weight_size, db=sums, db_size=pixel, n=x.n,
-                 parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, live=self._gradient_live(cut), w=0,
+                 parts=parts, columns=columns, block=block, pixel_rows=pixel_rows, ahead=cut.tile.R,
+                 live=self._gradient_live(cut), w=0,
                  **cut.arguments(kind="outer_x"),
                  unpool=self._pool(name_ir, pooltile.backward(self.isa, (ph, pw), True)), ph=ph, sh=ph_s, sw=pw_s,
                  pooled_rows=PP, pooled_columns=PQ, marks=marks, **self._marks(pool), scratch=scratch,
