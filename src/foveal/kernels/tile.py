@@ -240,13 +240,16 @@ def _run(
     strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
     groups = [g for g in range(0, R, GROUP) if set(live) & set(range(g, g + GROUP))]
     first = groups[0]
+    ahead = a["ahead"] if fetch else None
+    if fetch == "w":
+        ahead = b.add(ahead, b.mul(b.urem(done, I64(C)), I64(e.V)))
     fetched = b.gep(a["stream"], [b.mul(b.mul(done, K), a["pace"])], source_etype=I8) if fetch == "stream" else None
 
     def step(k: Any, state: list[Any]) -> list[Any]:
         wp, xps, sums = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
         ws = [e.load(e.at(wp, I64(c * e.V))) for c in range(C)]
         if fetch:
-            e.prefetch(e.at({"x": xps[0], "w": wp, "stream": xps[0]}[fetch], a["ahead"]))
+            e.prefetch(e.at({"x": xps[0], "w": wp, "stream": xps[0]}[fetch], ahead))
         if fetched:
             e.prefetch(b.gep(fetched, [b.mul(k, a["pace"])], source_etype=I8))
         rows = e.rows(xps, strides)
