@@ -33,7 +33,7 @@ def test_recipes_say_nothing_unknown(name):
 
 
 def test_photographs_are_flipped_and_digits_are_not():
-    assert settled("resnet20", "cifar10", **NONE)["augment"] == "crop=4:reflect,flip"
+    assert settled("resnet20", "cifar10", **NONE)["augment"] == "crop=2:reflect,flip"
     assert settled("lenet5", "mnist", **NONE)["augment"] == "shift=2"
     assert settled("lenet5", "photos/", **NONE)["augment"] == "none"
     assert settled("resnet20", "photos/", **NONE) == PLAIN, "a recipe is for the data that it was tried on"

@@ -123,7 +123,7 @@ def settled(model: str, data: str, **given: Any) -> dict[str, Any]:
     --------
     >>> how = settled("resnet20", "cifar10", epochs=5, optimizer=None)
     >>> how["epochs"], how["optimizer"], how["augment"]
-    (5, 'muon', 'crop=4:reflect,flip')
+    (5, 'muon', 'crop=2:reflect,flip')
     """
     from foveal import models
 
