@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from foveal import reference
 from foveal.geometry import Window
-from foveal.kernels import convolution_steps, panels, stream
+from foveal.kernels import convolution_steps, large, panels
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
 from foveal.kernels.isa import SHAPES, named
@@ -134,7 +134,7 @@ def test_fixed_shapes(name, case):
 @every_isa
 @pytest.mark.parametrize("case", FIXED, ids=lambda c: f"{c.x_shape}-{c.w_shape}")
 def test_large_maps_are_fetched_ahead(name, case, monkeypatch):
-    monkeypatch.setattr(stream, "LARGE", 0)
+    monkeypatch.setattr(large, "LARGE", 0)
     check_forward(geometry(case, name), case)
     check_gradients(geometry(case, name), case)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foveal import reference
 from foveal.geometry import Window
-from foveal.kernels import stream
+from foveal.kernels import large
 from foveal.kernels.buffers import Map
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation
 from foveal.kernels.depthwise_steps import Depthwise, correlation
@@ -114,7 +114,7 @@ def test_every_number_of_channels_and_columns(name):
 @every_isa
 @fixed
 def test_large_maps_are_fetched_ahead_and_written_past_the_caches(name, case, monkeypatch):
-    monkeypatch.setattr(stream, "LARGE", 0)
+    monkeypatch.setattr(large, "LARGE", 0)
     check_forward(geometry(case, name), case)
     check_gradients(geometry(case, name), case)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from foveal import reference
 from foveal.geometry import Window
-from foveal.kernels import stream
+from foveal.kernels import large
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.isa import named
 from foveal.kernels.pooling_steps import PARTS, Pooling
@@ -169,7 +169,7 @@ def test_every_number_of_channels(name):
 @every_isa
 @fixed
 def test_large_maps_are_written_past_the_caches(name, case, monkeypatch):
-    monkeypatch.setattr(stream, "LARGE", 0)
+    monkeypatch.setattr(large, "LARGE", 0)
     check_maximum(case, name, special=True)
     if set(case.dilation) <= {1}:
         check_mean(case, name, count_padding=False)

@@ -86,7 +86,7 @@ class Outer:
             address, tile.OUTER, POINTERS, x=self.x, xs=self.xs, xk=self.xk, w=self.w, wk=self.wk, taps=taps, T=self.T,
             K=self.K, init=init, y=self.y, ys=self.ys, floor=self.case["floor"], tail=self.tail, M=self.M,
             N=1, xn=0, yn=0, **{"is": stride},
-            ahead=1 << 30, stream=self.x, pace=1 << 20,  # far outside all memory: what is fetched is never read
+            ahead=1 << 30, soon=self.x, pace=1 << 20,  # far outside all memory: what is fetched is never read
         )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def test_lines_of_an_outer_tile(name):
     bias, y = rng.standard_normal(V).astype(np.float32), np.full(yn * lines + V, np.nan, np.float32)
     call(
         tiles.address("outer", isa, R, 1), tile.OUTER, POINTERS, x=x, xs=2, xk=1, w=w, wk=V, taps=np.zeros(2, np.int64),
-        T=1, K=K, init=bias, y=y, ys=V, floor=NONE, tail=V, ahead=0, stream=x, pace=0, M=2, N=lines,
+        T=1, K=K, init=bias, y=y, ys=V, floor=NONE, tail=V, ahead=0, soon=x, pace=0, M=2, N=lines,
         xn=xn, yn=yn, **{"is": 0},
     )  # fmt: skip
     for n in range(lines):
@@ -128,7 +128,7 @@ def test_outer_tile(name, R, C):
             )
 
 
-@pytest.mark.parametrize("kind", ["outer_x", "outer_w", "outer_stream"])
+@pytest.mark.parametrize("kind", ["outer_x", "outer_w", "outer_soon"])
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_fetching_changes_nothing(name, kind):
     isa = named(name)
@@ -167,7 +167,7 @@ def test_edge_tile(name, shape, floor):
     taps = np.array([offsets, starts, lengths, cases], np.int64).T.copy()
     call(
         tiles.edge_address(isa, R, C, most), tile.OUTER, POINTERS, x=x, xs=xs, xk=2, w=w, wk=C * V, taps=taps,
-        T=len(cases), K=1 << 30, init=bias, y=memory, ys=ys, floor=floor, tail=tail, ahead=0, stream=x,
+        T=len(cases), K=1 << 30, init=bias, y=memory, ys=ys, floor=floor, tail=tail, ahead=0, soon=x,
         pace=0, M=1, N=lines, xn=xn, yn=yn, **{"is": 0},
     )  # fmt: skip
     written = np.zeros(memory.size, bool)

@@ -33,8 +33,8 @@ from numba import carray, float64
 
 from foveal.kernels.compiler import Function, Kernel, apart, fields, floats, helper, inlined, named_after, reordered
 from foveal.kernels.intrinsics import STACK, f64_pointer, on_stack, wide_vectors
+from foveal.kernels.large import send
 from foveal.kernels.runs import operands, per_run
-from foveal.kernels.stream import send
 from foveal.kernels.tasks import once, per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"

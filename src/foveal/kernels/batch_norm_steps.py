@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from foveal.kernels import batch_norm as loops
 from foveal.kernels.buffers import Map, zeros
 from foveal.kernels.join_steps import NONE
+from foveal.kernels.large import map_goes_past
 from foveal.kernels.runs import over_runs
 from foveal.kernels.steps import Step, step
-from foveal.kernels.stream import map_goes_past
 
 PARTS = 16  # a batch is summed in at most so many parts, whatever the number of threads
 WIDTH = 512  # numbers of a table at least; the tables of a pass stay in the first-level cache

@@ -25,18 +25,18 @@ def deal(rows, R):
 
 
 @helper
-def tile_rows(table, dealt, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead=0, stream=0, pace=0,
+def tile_rows(table, dealt, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead=0, soon=0, pace=0,
               N=1, xn=0, yn=0):  # fmt: skip
     """Cover N lines of rows, `dealt` to tiles, the larger ones first. Strides are in floats."""
     size, few, more = dealt
     tile = integers(table, size + 2)
     if more > 0:
-        call_outer(tile[size + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, stream, pace,
+        call_outer(tile[size + 1], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, soon, pace,
                    more, N, xn, yn)  # fmt: skip
-        done, stream = more * (size + 1), stream + more * T * K * pace
+        done, soon = more * (size + 1), soon + more * T * K * pace
         x, init, y = x + 4 * done * xs, init + 4 * done * i_s, y + 4 * done * ys
     if few > 0:
-        call_outer(tile[size], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, stream, pace,
+        call_outer(tile[size], x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, soon, pace,
                    few, N, xn, yn)  # fmt: skip
 
 
@@ -71,10 +71,10 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
         if a.edges:
             for side in range(2):
                 edge_lines(a, side, p, line, to, ys, floor, first, count, same, x_row, y_row, tail)
-        stream = line + 4 * integers(taps, 2 * (first + count))[2 * (first + count - 1)] + min(a.fetch, AHEAD)
+        soon = line + 4 * integers(taps, 2 * (first + count))[2 * (first + count - 1)] + min(a.fetch, AHEAD)
         pace = a.fetch // (max(1, a.few + a.more) * count * a.K) + 1
         tile_rows(table, (a.small, a.few, a.more), line + 4 * a.at * a.xs, a.xs, 1, w, width, taps + 16 * first, count,
-                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, a.small * a.xs, stream, pace, same,
+                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, a.small * a.xs, soon, pace, same,
                   x_row, y_row)  # fmt: skip
         done += same
 
@@ -181,11 +181,11 @@ def convolution_pool_forward(a, task, thread):
 
 
 @helper
-def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, columns, combination, stream=0, pace=0):
+def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, columns, combination, soon=0, pace=0):
     """Add what `columns` pixels of `rows` rows give one (panel, tap) of dw: r = run, k = pixels, taps = rows.
 
     Only the rows and columns count in which the tap reaches into the map. Meanwhile the tiles fetch what stands from
-    address `stream` on, if they are made for it, `pace` bytes further with each pixel.
+    address `soon` on, if they are made for it, `pace` bytes further with each pixel.
     """
     table, _, offset, channel, width, tail = panel(a, combination // a.T)
     t = combination % a.T
@@ -198,7 +198,7 @@ def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, col
     x, dy = x + 4 * (above * a.x_row + left * a.xs), dy + 4 * (above * dy_row + left * dys)
     x += 4 * integers(a.taps, 2 * a.T)[2 * t]
     tile_rows(table, (a.small, a.few, a.more), x, 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows, columns, to,
-              width, to, width, -float("inf"), tail, a.ahead, stream, pace)  # fmt: skip
+              width, to, width, -float("inf"), tail, a.ahead, soon, pace)  # fmt: skip
 
 
 _GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live ahead"
@@ -270,10 +270,10 @@ def convolution_weight_gradient(a, task, thread):
         pace = share // ((a.few + a.more) * rows * columns) + 1
         for c in range(first, stop):
             at = share * (c - first)
-            stream = dy_next + at if at < dy_bytes else x_next + at - dy_bytes
+            soon = dy_next + at if at < dy_bytes else x_next + at - dy_bytes
             if c % a.T == 0:
                 add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
-            add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, plane, row, column, rows, columns, c, stream, pace)
+            add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, plane, row, column, rows, columns, c, soon, pace)
 
 
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel scratch scratch_size dys"

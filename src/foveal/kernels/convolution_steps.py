@@ -23,11 +23,11 @@ from foveal.kernels import pooltile, winnertile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Border, Map, in_space, zeros
 from foveal.kernels.isa import ISA
+from foveal.kernels.large import is_large
 from foveal.kernels.live import Reaches, by_row, by_tap, reaches
 from foveal.kernels.panels import WORTH, Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
-from foveal.kernels.stream import large
 from foveal.kernels.tiles import Tile, choose_outer
 
 NONE = -float("inf")
@@ -291,7 +291,7 @@ class Correlation:
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
                      planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, ahead=ahead,
                      live=self._gradient_live(cut), one=one, one_rows=one_rows, one_main=narrow["main"],
-                     one_last=narrow["last"], w=0, **cut.arguments(kind="outer_stream")),
+                     one_last=narrow["last"], w=0, **cut.arguments(kind="outer_soon")),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip
@@ -500,14 +500,14 @@ class _Phase:
 
 def _met(cut: Panels, planes: Reaches, rows: Reaches, columns: Reaches | None, each: int, fetch: int) -> dict[str, Any]:
     order, live = by_row(planes, rows, each)
-    kind = "outer_stream" if fetch else "outer"
+    kind = "outer_soon" if fetch else "outer"
     return {"live": live, "fetch": fetch, **cut.arguments(order, kind, columns, each)}
 
 
 def _moved(x: Map, stride: Sequence[int], outputs: Sequence[int]) -> int:
     """Return how many bytes a row of outputs moves on in x, where x is so large that they are fetched; else 0."""
     planes, rows, columns = outputs
-    return 4 * (stride[1] * x.row if planes * rows > 1 else stride[2] * x.pixel * columns) if large(x) else 0
+    return 4 * (stride[1] * x.row if planes * rows > 1 else stride[2] * x.pixel * columns) if is_large(x) else 0
 
 
 def _sum_parts(name: str, at: NDArray[Any], size: int, parts: int, to: NDArray[Any], offset: int) -> Step:

@@ -18,11 +18,11 @@ from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Map, in_space, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation, _Phase
 from foveal.kernels.isa import ISA
-from foveal.kernels.lanes import streams
+from foveal.kernels.lanes import pixels_go_past
+from foveal.kernels.large import is_large
 from foveal.kernels.panels import Index
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
-from foveal.kernels.stream import large
 from foveal.kernels.tiles import split
 
 OUTPUTS = 8  # outputs of a tile at most: enough sums to hide the latency of a multiply-add
@@ -112,7 +112,7 @@ class Depthwise(Correlation):
             *steps,
             step(name, loops.depthwise_forward, tile=str(self._line), macs=x.n * self.macs, keep=(x, y),
                  x=self._source(x), y=y.address, w=w, ws=ws, bias=bias, floor=floor, **self._line.places(x, y),
-                 **self._line.forward(taps, x.pixel, ws, streams(y, self.isa))),
+                 **self._line.forward(taps, x.pixel, ws, pixels_go_past(y, self.isa))),
         ]  # fmt: skip
 
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
@@ -121,7 +121,7 @@ class Depthwise(Correlation):
         places = self._line.places(x, dy)
         parts = min(PARTS, x.n * places["planes"] * -(-places["rows"] // places["block"]))
         to, sums = zeros(parts * self.weight_size), zeros(parts * self.bias_size)
-        cuts, starts = self._line.cuts(self._rows(x), x.pixel, self.bias_size, large(x, dy))
+        cuts, starts = self._line.cuts(self._rows(x), x.pixel, self.bias_size, is_large(x, dy))
         return [
             *steps,
             step(name, loops.depthwise_weight_gradient, tile=str(self._line), macs=x.n * self.macs,
@@ -172,7 +172,7 @@ class Depthwise(Correlation):
             name, loops.depthwise_forward, tile=str(line), macs=macs, keep=(dy, dx),
             x=dy.address + 4 * sum(p.at * s for p, s in zip(phases, source, strict=True)),
             y=dx.address + 4 * sum(p.first * s for p, s in zip(phases, to, strict=True)), w=w, ws=ws, bias=bias,
-            floor=floor, **places, **line.forward(taps, dy.pixel, ws, streams(dx, self.isa)),
+            floor=floor, **places, **line.forward(taps, dy.pixel, ws, pixels_go_past(dx, self.isa)),
         )  # fmt: skip
 
     def _spread(self, name: str, x: Map) -> tuple[Map, list[Step]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from foveal.kernels.compiler import bytes_, fields, floats, helper, integers
+from foveal.kernels.compiler import apart, bytes_, fields, floats, helper, integers
+from foveal.kernels.intrinsics import wide_vectors
 from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -38,13 +39,20 @@ def number(a, n):
     return integers(a.numbers, a.n)[n] if a.numbers else n
 
 
+@apart
+def convert(values, x, scale):
+    """x = scale * values"""
+    wide_vectors()
+    for w in range(x.size):
+        x[w] = np.float32(values[w]) * scale
+
+
 @helper
 def spread(source, x, a, first, pixels, scale):
     """Write `pixels` pixels of one image (C, *spatial), times `scale`, to channels-last memory."""
     size = a.planes * a.rows * a.columns
     if a.x_pixel == 1:
-        for w in range(pixels):  # plain indices on both sides: this loop becomes vector code
-            x[w] = np.float32(source[first + w]) * scale
+        convert(source[first : first + pixels], x, scale)
         return
     for c in range(a.channels):
         values = source[c * size + first : c * size + first + pixels]

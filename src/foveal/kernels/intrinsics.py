@@ -39,7 +39,7 @@ def tile_call(arguments: tuple[str, ...]) -> Any:
 
 @intrinsic
 def call_outer(
-    typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, stream, pace, M, N, xn, yn
+    typing, tile, x, xs, xk, w, wk, taps, T, K, init, i_s, y, ys, floor, tail, ahead, soon, pace, M, N, xn, yn
 ):
     """Call an outer tile by its address; the arguments are those of `tile.OUTER`."""
     return tile_call(OUTER)

@@ -11,16 +11,16 @@ from typing import Any
 
 from foveal.kernels.buffers import Map
 from foveal.kernels.isa import ISA
-from foveal.kernels.stream import large
+from foveal.kernels.large import is_large
 from foveal.kernels.tile import GROUP, I32, I64, Emitter
 
 
-def streams(y: Map, isa: ISA) -> bool:
+def pixels_go_past(y: Map, isa: ISA) -> bool:
     """Return whether `y` is written past the caches: it is large, and its pixels are whole cache lines.
 
     A line that is written past the caches is not read from memory first. That pays only if one store fills it.
     """
-    return large(y) and isa.lanes == 16 and y.pixel % 16 == 0 and y.address % 64 == 0
+    return is_large(y) and isa.lanes == 16 and y.pixel % 16 == 0 and y.address % 64 == 0
 
 
 def fetch(e: Emitter, places: Sequence[Any], ahead: Any) -> None:
@@ -29,7 +29,7 @@ def fetch(e: Emitter, places: Sequence[Any], ahead: Any) -> None:
         e.prefetch(e.at(place, ahead), level=2)
 
 
-def store_channels(e: Emitter, pixels: Sequence[tuple[Sequence[Any], Any]], live: Any, stream: bool = False) -> None:
+def store_channels(e: Emitter, pixels: Sequence[tuple[Sequence[Any], Any]], live: Any, past: bool = False) -> None:
     """Store the vectors of each pixel at its place; of all lanes only the first `live` ones, if they are more."""
     b, V = e.b, e.V
     whole, partial, done = (e.function.append_basic_block(n) for n in ("whole", "partial", "done"))
@@ -38,8 +38,8 @@ def store_channels(e: Emitter, pixels: Sequence[tuple[Sequence[Any], Any]], live
     b.position_at_end(whole)
     for values, place in pixels:
         for i, value in enumerate(values):
-            made = b.store(value, e.at(place, I64(i * V)), align=4 * V if stream else 4)
-            if stream:
+            made = b.store(value, e.at(place, I64(i * V)), align=4 * V if past else 4)
+            if past:
                 made.set_metadata("nontemporal", e.module.add_metadata([I32(1)]))
     b.branch(done)
     b.position_at_end(partial)

@@ -16,7 +16,7 @@ from foveal.kernels import pooling_tile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Map, zeros
 from foveal.kernels.isa import ISA
-from foveal.kernels.lanes import streams
+from foveal.kernels.lanes import pixels_go_past
 from foveal.kernels.reach import Places
 from foveal.kernels.reduction import sum_parts
 from foveal.kernels.steps import Step, step
@@ -145,7 +145,7 @@ class Pooling:
             [r.step * size for r, size in zip(reach, read, strict=True)],
             [r.more * numbers for r, numbers in zip(reach, (R * S, S, 1), strict=True)],
         ]
-        made = self.isa, B, option, streams(y, self.isa) if stream is None else stream
+        made = self.isa, B, option, pixels_go_past(y, self.isa) if stream is None else stream
         runs = reach[2].runs()
         return {
             "x": x.address, "x_image": x.image, "x_plane": x.plane, "x_row": x.row, "x_pixel": x.pixel,

@@ -33,12 +33,12 @@ from foveal.kernels.isa import ISA
 F32, I8, I32, I64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
 PTR = ir.PointerType()
 OUTER = (
-    "x", "xs", "xk", "w", "wk", "taps", "T", "K", "init", "is", "y", "ys", "floor", "tail", "ahead", "stream", "pace",
+    "x", "xs", "xk", "w", "wk", "taps", "T", "K", "init", "is", "y", "ys", "floor", "tail", "ahead", "soon", "pace",
     "M", "N", "xn", "yn",
 )  # fmt: skip
 INNER = ("x", "xs", "w", "ws", "K", "init", "is", "y", "ys", "floor", "M")
 GROUP = 5
-_POINTERS = {"x", "w", "taps", "init", "y", "rows", "marks", "db", "stream"}
+_POINTERS = {"x", "w", "taps", "init", "y", "rows", "marks", "db", "soon"}
 
 
 def signature(names: Sequence[str]) -> ir.FunctionType:
@@ -186,8 +186,9 @@ def outer_name(isa: ISA, R: int, C: int, fetch: str = "") -> str:
 def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
     """Return the IR of the broadcast tile: R rows by C vectors, repeated M times downwards, and that N times.
 
-    fetch : "x" or "w" if what stands `ahead` floats behind it is fetched into the first-level cache as well; "stream"
-        if x is, and what will be read much later: from address `stream` on, `pace` bytes further with each k
+    fetch : what is fetched into the first-level cache with each k: "x", what stands `ahead` floats behind it; "w", the
+        same, one vector of a row of w in each tile; "soon", that of x, and `pace` bytes further each time what stands
+        from address `soon` on
 
     Between the N lines x and y advance by xn and yn floats, and init starts again: lines are the rows of a map.
 
@@ -243,13 +244,13 @@ def _run(
     ahead = a["ahead"] if fetch else None
     if fetch == "w":
         ahead = b.add(ahead, b.mul(b.urem(done, I64(C)), I64(e.V)))
-    fetched = b.gep(a["stream"], [b.mul(b.mul(done, K), a["pace"])], source_etype=I8) if fetch == "stream" else None
+    fetched = b.gep(a["soon"], [b.mul(b.mul(done, K), a["pace"])], source_etype=I8) if fetch == "soon" else None
 
     def step(k: Any, state: list[Any]) -> list[Any]:
         wp, xps, sums = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
         ws = [e.load(e.at(wp, I64(c * e.V))) for c in range(C)]
         if fetch:
-            e.prefetch(e.at({"x": xps[0], "w": wp, "stream": xps[0]}[fetch], ahead))
+            e.prefetch(e.at({"x": xps[0], "w": wp, "soon": xps[0]}[fetch], ahead))
         if fetched:
             e.prefetch(b.gep(fetched, [b.mul(k, a["pace"])], source_etype=I8))
         rows = e.rows(xps, strides)

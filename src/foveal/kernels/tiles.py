@@ -44,7 +44,7 @@ class Tile:
 def address(kind: str, isa: ISA, R: int, C: int) -> int:
     """Return the address of a tile, assembled at its first use.
 
-    kind : "inner", or "outer", perhaps with "_x", "_w" or "_stream", what it fetches ahead
+    kind : "inner", or "outer", perhaps with "_x", "_w" or "_soon", what it fetches ahead
     """
     if kind != "inner":
         fetch = kind.removeprefix("outer").removeprefix("_")

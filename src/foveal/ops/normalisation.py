@@ -95,8 +95,8 @@ class _Channels:
     def run(self, kernel: Any, **values: Any) -> None:
         """Run one of the kernels for arrays."""
         from foveal.kernels.intrinsics import STACK
+        from foveal.kernels.large import goes_past
         from foveal.kernels.steps import program, step
-        from foveal.kernels.stream import goes_past
 
         wide = {k: v.astype(np.float64) if k in ("scale", "shift") else v for k, v in values.items()}
         known: dict[str, Any] = {"given": int(self.given), "past": int(goes_past(self.x.size, STACK))}

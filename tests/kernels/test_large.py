@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from foveal import ops
-from foveal.kernels import stream
+from foveal.kernels import large
 from foveal.kernels.batch_norm_steps import BatchNorm
 from foveal.kernels.buffers import Border, Map, zeros
 from foveal.kernels.compiler import fields
 from foveal.kernels.intrinsics import LINE, STACK
+from foveal.kernels.large import goes_past, map_goes_past
 from foveal.kernels.steps import program, step
-from foveal.kernels.stream import goes_past, map_goes_past
 from foveal.kernels.tasks import once, per_task
 from tests.support.machine import bits
 from tests.support.maps import BORDERS, filled, unwritten
@@ -18,7 +18,7 @@ from tests.support.maps import BORDERS, filled, unwritten
 
 @per_task(fields("x y size"), once)
 def sent(a, task, thread):
-    stream.send(a.x, a.y, a.size)
+    large.send(a.x, a.y, a.size)
 
 
 @pytest.mark.parametrize("size", [0, 1, LINE - 1, LINE, 3 * LINE + 5, STACK])
@@ -39,11 +39,11 @@ def test_what_is_in_its_place_stays():
 
 
 def test_only_large_results_that_are_not_over_their_source():
-    large = stream.LARGE // 4
-    assert goes_past(large, STACK)
-    assert not goes_past(large - 1, STACK)
-    assert not goes_past(large, STACK + 1)
-    assert not goes_past(large, STACK, in_place=True)
+    enough = large.LARGE // 4
+    assert goes_past(enough, STACK)
+    assert not goes_past(enough - 1, STACK)
+    assert not goes_past(enough, STACK + 1)
+    assert not goes_past(enough, STACK, in_place=True)
     x, y = Map(1, (64, 256, 256)), Map(1, (64, 256, 256), Border(1, 1, 1, 1))
     assert map_goes_past(y, STACK, x)
     assert not map_goes_past(y, STACK, x, y)
@@ -55,8 +55,8 @@ SHAPES = [(2, 3, 5, 7), (1, 96, 11, 13), (20, 17), (2, STACK + 5, 2, 3), (3, 4, 
 def assert_both_ways_alike(compute, monkeypatch):
     """Compare every bit of what is sent past the caches with what is stored."""
     results = []
-    for large in (0, 1 << 60):
-        monkeypatch.setattr(stream, "LARGE", large)
+    for limit in (0, 1 << 60):
+        monkeypatch.setattr(large, "LARGE", limit)
         results.append(compute())
     for past, plain in zip(*results, strict=True):
         np.testing.assert_array_equal(bits(past), bits(plain))
@@ -77,7 +77,7 @@ def test_batch_norm_of_maps(shape, border, monkeypatch):
         forward = norm.forward("test", scale, shift, y) + norm.forward("test", scale, shift, total, other=other)
         steps = forward + norm.backward("test", scale, dy, dx, dscale, dshift)
         written = [s.block["past"][0] for s in steps if "past" in s.kernel.fields.names]
-        assert written == [stream.LARGE == 0 and shape[1] <= STACK] * 3
+        assert written == [large.LARGE == 0 and shape[1] <= STACK] * 3
         program(steps).run()
         assert np.isfinite(dx.view).all()
         return y.data, total.data, dx.data

@@ -1,4 +1,4 @@
-"""Results that are far larger than the caches go past them, to memory.
+"""What is too large for the caches: when it is fetched before it is read, and written past them, straight to memory.
 
 A store brings the line that it changes into a cache first, though all of it will change, and drives out another: one
 array written costs as much as two read. So what nobody reads soon is computed in some KB on the stack, which stay in
@@ -15,7 +15,7 @@ from foveal.kernels.intrinsics import LINE, STACK, store_past_caches
 LARGE = 1 << 24  # bytes: twice as much as the second-level caches of a few cores; below, the next reader is faster
 
 
-def large(*maps: Map) -> bool:
+def is_large(*maps: Map) -> bool:
     """Return whether each of the maps is so large that it does not stay in a cache until it is read again."""
     return all(m.nbytes >= LARGE for m in maps)
 
