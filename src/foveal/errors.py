@@ -67,8 +67,16 @@ def explain(where: str, *, expected: str, got: str, why: str = "", fix: str = ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Say what is known, the nearest name first: ``Did you mean 'adam'? Known: adam, sgd.``"""
-    known = sorted(known)
-    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)
-    hint = next((f"Did you mean {k!r}? " for k in known if close and k.lower() == close[0]), "")
+    """Say what is known, the nearest name first: ``Did you mean 'adam'? Known: adam, sgd.``
+
+    Of names that are as near, it is the one with the longest part in common.
+    """
+    known, wanted = sorted(known), name.lower()
+
+    def likeness(k: str) -> tuple[float, int]:
+        found = difflib.SequenceMatcher(None, k.lower(), wanted)
+        return found.ratio(), max(block.size for block in found.get_matching_blocks())
+
+    best = max(known, key=likeness, default="")
+    hint = f"Did you mean {best!r}? " if likeness(best)[0] >= 0.5 else ""
     return f"{hint}Known: {', '.join(known)}."

@@ -13,6 +13,7 @@ CASES = {
     "command": (["trian"], "No such command 'trian'. Did you mean 'train'"),
     "option": (["train", "--epohcs", "3"], "--epohcs .*--epochs"),
     "missing argument": (["evaluate"], "Missing argument 'MODEL'"),
+    "nearest of several": (["summary", "resnet2O"], "got 'resnet2O'. Did you mean 'resnet20'"),
     "no number": (["train", "--epochs", "many"], "--epochs.*valid int"),
     "model name": (["train", "--model", "simpel"], "--model: .*'simpel'. Did you mean 'simple'"),
     "data name": (["train", "--data", "mnist5k"], "data: .*Did you mean 'mnist-5k'"),
