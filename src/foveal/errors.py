@@ -12,6 +12,7 @@ messages read alike:
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 
 
@@ -69,13 +70,14 @@ def explain(where: str, *, expected: str, got: str, why: str = "", fix: str = ""
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say what is known, the nearest name first: ``Did you mean 'adam'? Known: adam, sgd.``
 
-    Of names that are as near, it is the one with the longest part in common.
+    Of names that are as near, it is the one with more letters in common, then the one with the longest part.
     """
     known, wanted = sorted(known), name.lower()
 
-    def likeness(k: str) -> tuple[float, int]:
+    def likeness(k: str) -> tuple[float, int, int]:
         found = difflib.SequenceMatcher(None, k.lower(), wanted)
-        return found.ratio(), max(block.size for block in found.get_matching_blocks())
+        letters = (Counter(k.lower()) & Counter(wanted)).total()
+        return found.ratio(), letters, max(block.size for block in found.get_matching_blocks())
 
     best = max(known, key=likeness, default="")
     hint = f"Did you mean {best!r}? " if likeness(best)[0] >= 0.5 else ""
