@@ -85,6 +85,14 @@ def test_noise_before_learning_is_seen_beside_what_is_learned():
     assert image.norm(-0.2) == pytest.approx(1 - image.norm(0.2))
 
 
+def test_colours_before_learning_are_seen_as_greys_are():
+    before, after = RNG.normal(0, 0.01, (4, 3, 3, 3)), RNG.normal(0, 0.3, (4, 3, 3, 3))
+    limit = np.abs(after).max()
+    colours = show.filters(before, after).axes[0].images[0].get_array()[1:4, 1:4]
+    w = np.moveaxis(before[0], 0, -1)
+    np.testing.assert_allclose(colours, 0.5 + 0.5 * np.sign(w) * np.sqrt(np.abs(w) / limit))
+
+
 def test_halves_of_like_strength_are_drawn_on_a_linear_scale():
     figure = show.filters(np.full((2, 1, 3, 3), 0.5), np.ones((2, 1, 3, 3)))
     assert figure.axes[1].images[0].norm(0.5) == pytest.approx(0.75)

@@ -136,7 +136,7 @@ def _draw(axes: Axes, name: str, pixels: NDArray[np.float64], scale: Normalize) 
     from matplotlib.colors import to_rgb
 
     if pixels.ndim == 3:
-        scaled = np.clip(np.asarray(scale(pixels)), 0, 1)
+        scaled = np.clip(np.asarray(scale(pixels.ravel())), 0, 1).reshape(pixels.shape)
         axes.imshow(np.where(np.isnan(scaled), to_rgb(_PAPER), scaled), interpolation="nearest")
     else:
         axes.imshow(np.ma.masked_invalid(pixels), cmap="gray", norm=scale, interpolation="nearest")
