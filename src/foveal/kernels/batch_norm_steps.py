@@ -83,7 +83,7 @@ class BatchNorm:
     def _normalise(self, name: str, scale: Array, shift: Array, y: Map, other: Map | None) -> list[Step]:
         tables = step(name, loops.map_tables, width=self.width, scale=scale, shift=shift, tables=self.tables,
                       epsilon=self.epsilon, **self._statistics)  # fmt: skip
-        past = int(map_goes_past(y, self.width, self.x, *([other] if other else [])))
+        past = map_goes_past(y, self.width, self.x, other or self.x)
         where: dict[str, Any] = {"width": self.width, "tables": self.tables, "floor": self.floor, "past": past}
         if other is None:
             return [tables, over_runs(name, loops.map_forward, x=self.x, y=y, **where)]
@@ -129,7 +129,7 @@ class BatchNorm:
         ]  # fmt: skip
         if dx is None:
             return steps
-        past = int(map_goes_past(dx, self.width, self.x, dy))
+        past = map_goes_past(dx, self.width, self.x, dy)
         last = over_runs(name, loops.map_backward, x=self.x, dy=dy, dx=dx, width=self.width, tables=self.tables,
                          floor=floor, past=past)  # fmt: skip
         return [*steps, last]

@@ -261,11 +261,10 @@ def convolution_weight_gradient(a, task, thread):
         floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
         if c % a.T == 0:
             floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
-    images = part * a.n // a.parts, (part + 1) * a.n // a.parts
-    begin, end = images[0] * blocks_of_image(a), images[1] * blocks_of_image(a)
+    begin, end = part * a.n // a.parts * blocks_of_image(a), (part + 1) * a.n // a.parts * blocks_of_image(a)
     for i in range(begin, end):
         plane, row, column, rows, columns, x, dy = block_of_pixels(a, i)
-        x_next, x_bytes, dy_next, dy_bytes = first_met(a, i + 1 if i + 1 < end else i)
+        x_next, x_bytes, dy_next, dy_bytes = first_met(a, min(i + 1, end - 1))
         share = (x_bytes + dy_bytes) // (stop - first) + 1
         pace = share // ((a.few + a.more) * rows * columns) + 1
         for c in range(first, stop):

@@ -228,7 +228,7 @@ class _Line:
             "wide": more * (small + 1), "advance": sw * x.pixel,
         }  # fmt: skip
 
-    def forward(self, taps: list[tuple[int, int]], pixel: int, ws: int, stream: bool) -> dict[str, Any]:
+    def forward(self, taps: list[tuple[int, int]], pixel: int, ws: int, past: bool) -> dict[str, Any]:
         """Return the tiles of `depthwise_forward` and their taps: where each kernel row begins in x and in w.
 
         Of a row that is too long for a tile, each weight is a tap of its own.
@@ -238,7 +238,7 @@ class _Line:
             taps = [(x + i * self.dilation * pixel, w + i * ws) for x, w in taps for i in range(self.S)]
 
         def tile(Q: int) -> int:
-            made = self.isa, Q, S, self.stride[2], self.dilation, stream
+            made = self.isa, Q, S, self.stride[2], self.dilation, past
             return assemble(depthwise_tile.forward_name(*made), depthwise_tile.forward(*made), self.isa)
 
         large, small = self._pair(tile)

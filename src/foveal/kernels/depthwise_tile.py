@@ -27,20 +27,20 @@ FORWARD = ("x", "xs", "w", "ws", "taps", "T", "init", "y", "ys", "floor", *_PLAC
 GRADIENT = ("x", "xs", "rows", "y", "ys", "w", "ws", "db", *_PLACES)
 
 
-def forward_name(isa: ISA, Q: int, S: int, stride: int, dilation: int, stream: bool) -> str:
+def forward_name(isa: ISA, Q: int, S: int, stride: int, dilation: int, past: bool) -> str:
     """Return the name of the function that `forward` makes."""
-    return f"depthwise_{isa.name}_{Q}_{S}_{stride}_{dilation}_{int(stream)}"
+    return f"depthwise_{isa.name}_{Q}_{S}_{stride}_{dilation}_{int(past)}"
 
 
-def forward(isa: ISA, Q: int, S: int, stride: int, dilation: int, stream: bool) -> str:
+def forward(isa: ISA, Q: int, S: int, stride: int, dilation: int, past: bool) -> str:
     """Return the IR of Q neighbouring outputs of all channels, repeated M times along N rows.
 
     xs, ys : floats from a pixel to the next
     ws : floats from a weight of a kernel row to the next, negative if the kernel is flipped
     xn, yn : floats from a row to the next one
-    stream : write y past the caches, and fetch the pixels of the next tile ahead
+    past : write y past the caches, and fetch the pixels of the next tile ahead
     """
-    e = Emitter(isa, forward_name(isa, Q, S, stride, dilation, stream), FORWARD)
+    e = Emitter(isa, forward_name(isa, Q, S, stride, dilation, past), FORWARD)
     a, b, V = e.args, e.b, isa.lanes
     floor = e.splat(a["floor"])
     unbounded = b.fcmp_ordered("==", a["floor"], ir.Constant(F32, float("-inf")))
@@ -65,14 +65,14 @@ def forward(isa: ISA, Q: int, S: int, stride: int, dilation: int, stream: bool) 
                         acc[q] = e.fma(value, weights[s], acc[q])
                 return acc
 
-            if stream:  # of the rows that a tile reads, only the last one is new to the rows above
+            if past:  # of the rows that a tile reads, only the last one is new to the rows above
                 newest = b.load(b.gep(a["taps"], [b.sub(b.mul(a["T"], I64(2)), I64(2))], source_etype=I64), typ=I64)
                 fetch(e, pixels.of(e.at(xc, newest))[: Q * stride], b.mul(a["xs"], I64(Q * stride)))
             start = e.load(e.at(a["init"], c))
             acc = e.loop(a["T"], [(e.vector, start)] * Q, row)
             acc = e.unless(unbounded, acc, lambda value: e.max(value, floor))
             to = [e.at(yc, b.mul(a["ys"], I64(q))) for q in range(Q)]
-            store_channels(e, [([v], p) for v, p in zip(acc, to, strict=True)], b.sub(a["channels"], c), stream)
+            store_channels(e, [([v], p) for v, p in zip(acc, to, strict=True)], b.sub(a["channels"], c), past)
             return []
 
         e.loop(vectors, [], channels)

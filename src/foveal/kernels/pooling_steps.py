@@ -106,7 +106,7 @@ class Pooling:
         """Return the steps of dx, if it is asked for, and of the gradients of coefficient and bias."""
         C, parts = self.shape[0], min(PARTS, dy.n * dy.D * dy.H)
         to, sums = zeros(2 * parts * C), zeros(threads * dy.W * C)
-        walk = self._walk(pooling_tile.mean, 0, x, dy, self._ones, stream=False) | {"y_pixel": C}
+        walk = self._walk(pooling_tile.mean, 0, x, dy, self._ones, past=False) | {"y_pixel": C}
         steps = [
             step(name, loops.coefficient_gradient, keep=(x, dy), dy_pixel=dy.pixel, width=dy.W, parts=parts,
                  gradients=to, sums=sums, **walk),
@@ -132,7 +132,7 @@ class Pooling:
         return _Marks(self.places.ones, 4)
 
     def _walk(
-        self, kind: Any, option: int, x: Map, y: Map, marks: _Marks, backward: bool = False, stream: bool | None = None
+        self, kind: Any, option: int, x: Map, y: Map, marks: _Marks, backward: bool = False, past: bool | None = None
     ) -> dict[str, Any]:
         """Return the fields of `pooling.WALK` with a tile that goes from x to y, or backward from dy to dx."""
         axes, (B, _) = self.places.axes, self._groups
@@ -145,7 +145,7 @@ class Pooling:
             [r.step * size for r, size in zip(reach, read, strict=True)],
             [r.more * numbers for r, numbers in zip(reach, (R * S, S, 1), strict=True)],
         ]
-        made = self.isa, B, option, pixels_go_past(y, self.isa) if stream is None else stream
+        made = self.isa, B, option, pixels_go_past(y, self.isa) if past is None else past
         runs = reach[2].runs()
         return {
             "x": x.address, "x_image": x.image, "x_plane": x.plane, "x_row": x.row, "x_pixel": x.pixel,

@@ -73,7 +73,7 @@ class _Walk:
         start: Callable[[Any], Sequence[Any]],
         tap: Callable[[Any, Any, Any, Any, list[Any]], list[Any]],
         finish: Callable[[Any, Any, list[Any]], list[Any]],
-        stream: bool,
+        past: bool,
     ) -> str:
         """Return the IR of v = start(place), v = tap(x, marks, place, c, v) for each tap, y = finish(marks, c, v).
 
@@ -100,7 +100,7 @@ class _Walk:
 
                 values = taps(0, [e.at(x, c), marks, place], list(start(place)))
                 pixel = finish(marks, c, values), e.at(y, c)
-                store_channels(e, [pixel], b.sub(self.channels, c), stream)
+                store_channels(e, [pixel], b.sub(self.channels, c), past)
                 return []
 
             x, marks, place, y = at
@@ -122,12 +122,12 @@ def _code_at(w: _Walk, marks: Any, c: Any, i: int, bits: int) -> tuple[Any, Any]
     return w.b.gep(marks, [index], source_etype=ir.IntType(bits)), ir.VectorType(ir.IntType(bits), w.e.V)
 
 
-def maximum(isa: ISA, B: int, bits: int, stream: bool) -> str:
+def maximum(isa: ISA, B: int, bits: int, past: bool) -> str:
     """Return the IR of the maxima, and of their codes of so many bits, if they are not 0.
 
     Comparisons are true for a NaN, unless there was one before: the first one stays.
     """
-    w = _Walk(name("maximum", isa, B, bits, stream), isa, B)
+    w = _Walk(name("maximum", isa, B, bits, past), isa, B)
     b, remember = w.b, bits > 0
     lowest = ir.Constant(w.e.vector, [float("-inf")] * isa.lanes)
 
@@ -150,12 +150,12 @@ def maximum(isa: ISA, B: int, bits: int, stream: bool) -> str:
             b.store(b.trunc(code, kind) if bits < 32 else code, at, align=1)
         return values[:B]
 
-    return w.emit(start, tap, finish, stream)
+    return w.emit(start, tap, finish, past)
 
 
-def maximum_grad(isa: ISA, B: int, bits: int, stream: bool) -> str:
+def maximum_grad(isa: ISA, B: int, bits: int, past: bool) -> str:
     """Return the IR of the gradient of the maximum from codes of so many bits; x and y are dy and dx."""
-    w = _Walk(name("maximum_grad", isa, B, bits, stream), isa, B)
+    w = _Walk(name("maximum_grad", isa, B, bits, past), isa, B)
     b = w.b
 
     def tap(dy: Any, marks: Any, place: Any, c: Any, sums: list[Any]) -> list[Any]:
@@ -166,12 +166,12 @@ def maximum_grad(isa: ISA, B: int, bits: int, stream: bool) -> str:
             new.append(b.select(same, b.fadd(total, value), total))
         return new
 
-    return w.emit(lambda _: [w.e.zero] * B, tap, lambda marks, c, sums: sums, stream)
+    return w.emit(lambda _: [w.e.zero] * B, tap, lambda marks, c, sums: sums, past)
 
 
-def mean(isa: ISA, B: int, affine: bool, stream: bool) -> str:
+def mean(isa: ISA, B: int, affine: bool, past: bool) -> str:
     """Return the IR of share * sum; `affine`: times a coefficient of the channel, plus its bias."""
-    w = _Walk(name("mean", isa, B, affine, stream), isa, B)
+    w = _Walk(name("mean", isa, B, affine, past), isa, B)
 
     def tap(x: Any, marks: Any, place: Any, c: Any, sums: list[Any]) -> list[Any]:
         return [w.b.fadd(s, v) for s, v in zip(sums, w.vectors(x), strict=True)]
@@ -184,12 +184,12 @@ def mean(isa: ISA, B: int, affine: bool, stream: bool) -> str:
         numbers = zip(means, w.vectors(w.args["init"], c), w.vectors(w.args["db"], c), strict=True)
         return [w.e.fma(m, coefficient, bias) for m, coefficient, bias in numbers]
 
-    return w.emit(lambda _: [w.e.zero] * B, tap, finish, stream)
+    return w.emit(lambda _: [w.e.zero] * B, tap, finish, past)
 
 
-def mean_grad(isa: ISA, B: int, affine: bool, stream: bool) -> str:
+def mean_grad(isa: ISA, B: int, affine: bool, past: bool) -> str:
     """Return the IR of the gradient of `mean`; x and y are dy and dx."""
-    w = _Walk(name("mean_grad", isa, B, affine, stream), isa, B)
+    w = _Walk(name("mean_grad", isa, B, affine, past), isa, B)
 
     def tap(dy: Any, marks: Any, place: Any, c: Any, sums: list[Any]) -> list[Any]:
         share = w.splat(marks)
@@ -200,4 +200,4 @@ def mean_grad(isa: ISA, B: int, affine: bool, stream: bool) -> str:
             return sums
         return [w.b.fmul(s, coefficient) for s, coefficient in zip(sums, w.vectors(w.args["init"], c), strict=True)]
 
-    return w.emit(lambda _: [w.e.zero] * B, tap, finish, stream)
+    return w.emit(lambda _: [w.e.zero] * B, tap, finish, past)

@@ -99,7 +99,7 @@ class _Channels:
         from foveal.kernels.steps import program, step
 
         wide = {k: v.astype(np.float64) if k in ("scale", "shift") else v for k, v in values.items()}
-        known: dict[str, Any] = {"given": int(self.given), "past": int(goes_past(self.x.size, STACK))}
+        known: dict[str, Any] = {"given": self.given, "past": goes_past(self.x.size, STACK)}
         known = {k: v for k, v in known.items() if k in kernel.fields.names}
         program([
             step(kernel.name, kernel, x=self.x, n=len(self.x), channels=self.channels, mean=self.mean,
