@@ -2,6 +2,8 @@
 
 A round gives every contestant a few iterations and measures the FMA peak. A time is the median over all rounds; a
 ratio or a share of peak is the median of the rounds' own ratios, so that a slow minute of the machine slows both sides.
+Before each turn there is a rest, in which the threads of the one before fall asleep: OpenMP's wait for work with a
+processor each for some milliseconds, and would have them while the next contestant runs.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 Work = Callable[[], Any]
 OURS = "foveal"
+REST = 0.05  # seconds before a turn
 WARM_UP = 2  # iterations of a turn that are not counted: threads wake, caches fill
 
 
@@ -46,6 +49,7 @@ class Contest:
     def round(self, peak: Callable[[], float]) -> None:
         """Let every contestant take its turn."""
         for name, work in self.contestants.items():
+            time.sleep(REST)
             for _ in range(WARM_UP):
                 work()
             turn = []
