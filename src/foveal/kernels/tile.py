@@ -23,6 +23,7 @@ Registers of ``inner``: R*C accumulators + R + 1; its last step adds each accumu
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -108,6 +109,12 @@ class Emitter:
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         return self.b.call(self._fma, [a, b, c]) if self.isa.fma else self.b.fadd(self.b.fmul(a, b), c)
+
+    def consecutive(self, vectors: Sequence[Any], first: int) -> Any:
+        """Return the vector that begins at lane `first` of all lanes of `vectors`; undefined past their end."""
+        q, lane = divmod(first, self.V)
+        pair = vectors[q], vectors[min(q + 1, len(vectors) - 1)]
+        return self.b.shuffle_vector(*pair, ir.Constant(ir.VectorType(I32, self.V), [lane + i for i in range(self.V)]))
 
     def permute(self, value: Any, index: Any) -> Any:
         """Return value[index[i]] in lane i; only where `isa.permutes`."""
@@ -250,7 +257,7 @@ def _run(
         wp, xps, sums = state[0], state[1 : 1 + len(groups)], state[1 + len(groups) :]
         ws = [e.load(e.at(wp, I64(c * e.V))) for c in range(C)]
         if fetch:
-            e.prefetch(e.at({"x": xps[0], "w": wp, "soon": xps[0]}[fetch], ahead))
+            e.prefetch(e.at(wp if fetch == "w" else xps[0], ahead))
         if fetched:
             e.prefetch(b.gep(fetched, [b.mul(k, a["pace"])], source_etype=I8))
         rows = e.rows(xps, strides)
@@ -315,7 +322,7 @@ def inner(isa: ISA, R: int, C: int) -> str:
     """Return the IR of the dot-product tile: R rows of x by C rows of w, K vectors long, repeated M times downwards."""
     e = Emitter(isa, f"sgemm_inner_{isa.name}_{R}x{C}", INNER)
     a, b, V = e.args, e.b, isa.lanes
-    scratch = b.inttoptr(b.ptrtoint(b.alloca(e.vector, size=I64(-(-R * C // V))), I64), PTR)
+    floor = e.splat(a["floor"])
     x_strides = b.mul(a["xs"], I64(4)), b.mul(a["xs"], I64(12))
     w_strides = b.mul(a["ws"], I64(4)), b.mul(a["ws"], I64(12))
     step_size = I64(V)
@@ -334,13 +341,11 @@ def inner(isa: ISA, R: int, C: int) -> str:
             return [e.at(xp[0], step_size), e.at(wp[0], step_size), *new]
 
         acc = e.loop(a["K"], [(PTR, x), (PTR, a["w"]), *((e.vector, e.zero) for _ in range(R * C))], step)[2:]
-        for q in range(0, R * C, V):
-            b.store(_lane_sums(e, acc[q : q + V]), e.at(scratch, I64(q)), align=4)
-        for r in range(R):
-            for c in range(C):
-                total = b.load(e.at(scratch, I64(r * C + c)), typ=F32)
-                total = b.fadd(total, b.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c))), typ=F32))
-                b.store(e.max(total, a["floor"]), e.at(y, b.add(b.mul(a["ys"], I64(r)), I64(c))), align=4)
+        sums = [_lane_sums(e, acc[q : q + V]) for q in range(0, R * C, V)]
+        for r, c in itertools.product(range(R), range(0, C, V)):
+            row = e.consecutive(sums, r * C + c)
+            total = b.fadd(row, e.load(e.at(init, b.add(b.mul(a["is"], I64(r)), I64(c)))))
+            e.store(e.max(total, floor), e.at(y, b.add(b.mul(a["ys"], I64(r)), I64(c))), e.below(I64(C - c)))
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
 
     e.loop(a["M"], [(PTR, a["x"]), (PTR, a["init"]), (PTR, a["y"])], tile)
