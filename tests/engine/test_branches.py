@@ -54,6 +54,16 @@ def net_with(graph, weight=0.3):
     return randomised(fv.Network(graph, output_weights=dict.fromkeys(others, weight)))
 
 
+def test_a_map_with_two_readers_is_not_written_over():
+    pooled = [Convolution(3, 3), ReLU(), MaxPool(2)]
+    net = randomised(net_of([*pooled, Parallel([Affine(5)], [Affine(5)], join="add")]))
+    check_gradients(net, images(7))
+    plan = net.engine.plan(8, True)
+    written = [m for s in plan.steps if s.kernel.name == "affine_input_gradient" for m in s.keep]
+    assert len(written) > 0
+    assert not any(m is value for m in written for value in plan.maps)
+
+
 @SHAPES
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_graphs(seed, shape):

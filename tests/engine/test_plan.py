@@ -318,6 +318,26 @@ def test_a_smaller_last_batch_reuses_the_plan():
         assert net.engine.plan(32, True) is run.plan
 
 
+SPENT = {
+    "behind pooling": ([Convolution(3, 3), ReLU(), MaxPool(2), Affine(5)], True),
+    "behind a convolution": ([Convolution(3, 3), Affine(5)], True),
+    "behind an affine layer": ([Affine(7), Affine(5)], True),
+    "ReLU's gradient reads the map": ([Convolution(3, 3), ReLU(), Affine(5)], False),
+    "sigmoid's gradient reads the map": ([Affine(7), Sigmoid(), Affine(5)], False),
+    "behind a convolution with padding": ([Convolution(3, 3), Convolution(4, 9, padding=4), Affine(5)], True),
+}
+
+
+@pytest.mark.parametrize("case", SPENT)
+def test_a_gradient_lies_where_its_map_was_if_nobody_reads_that_any_more(case):
+    layers, spent = SPENT[case]
+    net = randomised(net_of(layers))
+    check_gradients(net, images(7))
+    plan = net.engine.plan(8, True)
+    (step,) = (s for s in plan.steps if s.kernel.name == "affine_input_gradient")
+    assert any(m is value for m in step.keep for value in plan.maps) is spent
+
+
 def test_a_smaller_batch_sees_nothing_of_the_larger_one():
     """What the last run left in the buffers must not count: the same bits as on a fresh network."""
     x, t = images(40), np.arange(40) % 4

@@ -83,7 +83,7 @@ def measure(net: Any, account: Account, batch: int) -> PlanMemory:
 
     A plan keeps the input and one map for each block of layers that run as one. Predicted are these maps, for every
     image, and the parameters; for training also all their gradients. The engine holds more: zeros around maps, space
-    between images, where maxima were.
+    between images, where maxima were. And less: a gradient lies where its map was if nobody reads that any more.
 
     Raises
     ------

@@ -45,6 +45,7 @@ class Block:
     seed: int = field(init=False, default=0)
     more: Map | None = field(init=False, repr=False, default=None)  # the other term of dy, if it adds the two itself
     flat: ClassVar[bool] = False  # whether x and dx have no borders: the block knows rows of features, not pixels
+    spends_x: ClassVar[bool] = False  # whether backward has read x before it writes dx, so that dx may lie there
 
     @property
     def name(self) -> str:
@@ -69,6 +70,11 @@ class Block:
     @property
     def covered(self) -> bool:
         """Whether the kernels can do what the layer asks for; else it runs through the formula."""
+        return True
+
+    @property
+    def reads_y(self) -> bool:
+        """Whether backward reads y."""
         return True
 
     @property

@@ -71,6 +71,11 @@ class ConvolutionBlock(Activated):
         pool = self.find(L.MaxPool)
         return pool_window(pool, self.geometry.output) if pool else None
 
+    @property
+    def reads_y(self) -> bool:
+        """Whether the activation's gradient is made from y; behind ReLU, the marks of the pooling say it too."""
+        return bool(self.find(L.Sigmoid) or (self.find(L.ReLU) and self.pool is None))
+
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return the index of weight and bias."""
         bias = {"bias": self.geometry.bias_index} if self.layer.use_bias else {}
@@ -147,6 +152,12 @@ class AffineBlock(Activated):
     """Affine layer, bias and activation."""
 
     flat = True
+    spends_x = True
+
+    @property
+    def reads_y(self) -> bool:
+        """Whether the activation's gradient is made from y."""
+        return bool(self.find(L.Sigmoid) or self.find(L.ReLU))
 
     @property
     def units(self) -> int:

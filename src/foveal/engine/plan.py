@@ -152,7 +152,7 @@ class Plan:
         for block in reversed(self.blocks):
             if self._learns[block.result]:
                 sums, dy = self._gradient(block.result)
-                dxs = [self._term(s, block.flat) if self._learns[s] else None for s in block.sources]
+                dxs = [self._term(s, block) if self._learns[s] else None for s in block.sources]
                 p, g = self.weights.state(block.layer), self._gradients_of(block)
                 steps += sums + block.backward_all(dy, dxs, p, g)
                 for term in {id(m): m for m in (dy, *self._found[block.result])}.values():
@@ -179,19 +179,25 @@ class Plan:
                 steps.append(join_steps.scale(title, dy, weight))
         return steps
 
-    def _term(self, value: str, flat: bool = False) -> Map:
-        """Return a new map for one term of a value's gradient; the value's maker reads it if it is the only one.
+    def _term(self, value: str, reader: Block | None = None) -> Map:
+        """Return a map for one term of a value's gradient; the value's maker reads it if it is the only one.
 
-        flat : whether it must be free of borders
+        It is the value's own map if nobody reads the value any more: neither its only reader nor its maker.
         """
-        self._found[value].append(self._like(value, bare=flat or self._terms[value] > 1))
+        own, alone = self.values[value], self._terms[value] == 1
+        border = self._dy_border(value, bare=not alone or (reader is not None and reader.flat))
+        spent = alone and reader is not None and reader.spends_x and not self._makers[value].reads_y
+        self._found[value].append(own if spent and own.border == border else self._like(value, border))
         return self._found[value][-1]
 
-    def _like(self, value: str, bare: bool) -> Map:
-        """Return a new map for the gradient of a value, with the zeros that its reader needs unless it is `bare`."""
+    def _dy_border(self, value: str, bare: bool) -> Border:
+        """Return the zeros that the reader of a value's gradient needs; none if it is `bare`."""
         maker = self._makers.get(value)
         needs = maker is not None and any(self._learns[source] for source in maker.sources)
-        border = Border() if bare or maker is None else maker.dy_border(needs)
+        return Border() if bare or maker is None else maker.dy_border(needs)
+
+    def _like(self, value: str, border: Border) -> Map:
+        """Return a map for the gradient of a value, a new one or one that all have read."""
         shape = self.values[value].shape
         free = self._free[shape, border]
         return free.pop() if free else Map(self.batch, shape, border)
@@ -204,7 +210,7 @@ class Plan:
         if len(others) == 1 and self._makers[value].adds:
             self._makers[value].more = others[0]
             return [], first
-        total, steps = self._like(value, bare=False), []
+        total, steps = self._like(value, self._dy_border(value, bare=False)), []
         for other in others:
             steps.append(join_steps.add(f"{value} (sum)", first, other, total))
             first = total
