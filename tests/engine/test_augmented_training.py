@@ -9,6 +9,7 @@ from foveal.engine import training
 from foveal.kernels.threads import set_threads
 from foveal.layers import Affine, BatchNorm, Convolution, Dropout, MaxPool, ReLU
 from foveal.reference.augmentation import gather
+from foveal.reference.random import derive
 from foveal.training.augmentation import Draws, settle
 from foveal.training.optimizers import OPTIMIZERS, SGD, Adam
 from tests.engine.test_training_run import assert_same
@@ -81,8 +82,10 @@ def test_weight_decay_that_leaves_biases_alone(kind):
     values = {k: fused.arrays()[k].astype(np.float64) for k in fused.parameters}
     with training(fused, PIXELS, T, batch_size=20, optimizer=net) as run:
         for rows in ORDER:
-            run.step(rows)
+            run.plan.reseed(derive(run.seed, run.number + 1))  # drop what the step will drop
+            run.plan.backward(PIXELS, T, rows)
             gradients = fused.engine.weights.like_users(run.plan.gradients[: fused.engine.weights.size])
+            run.step(rows)
             oracle.update(values, {k: v.astype(np.float64) for k, v in gradients.items()})
     for name, value in values.items():
         # each step rounds at most 16 times, relative to p and to what is added to it

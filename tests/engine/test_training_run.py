@@ -10,7 +10,7 @@ from foveal.engine import training
 from foveal.errors import FormatError
 from foveal.kernels.threads import set_threads
 from foveal.layers import Affine, Convolution, MaxPool, ReLU, Sigmoid
-from foveal.training.optimizers import OPTIMIZERS, SGD, Adam
+from foveal.training.optimizers import OPTIMIZERS, SGD, Adam, Muon
 from tests.support.machine import bits
 from tests.support.networks import Scale
 
@@ -73,6 +73,31 @@ def test_a_step_is_gradient_and_update(kind):
         apart.load_parameters(values)
     for name, array in apart.arrays().items():
         np.testing.assert_allclose(fused.arrays()[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def kernels(net, optimizer):
+    with training(net, X, T, batch_size=20, optimizer=optimizer) as learning:
+        return [(s.name, s.kernel.name) for s in learning._schedule.steps]
+
+
+def test_affine_weights_are_updated_where_their_gradient_is_made():
+    found = kernels(network(), Adam())
+    assert [name for name, kernel in found if kernel == "affine_adam"] == ["affine2", "affine1 + relu2"]
+    assert not {"affine_weight_gradient", "affine_input_gradient"} & {kernel for _, kernel in found}
+    assert found[-1] == ("update", "adam"), "filters and biases"
+
+
+def test_gradients_of_two_uses_are_made_first():
+    shared = Affine(30)
+    net = fv.Network([Affine(30), ReLU(), shared, ReLU(), shared, ReLU(), Affine(4)], (2, 11, 10))
+    found = [kernel for _, kernel in kernels(net, Adam())]
+    assert found.count("affine_adam") == 2
+    assert found.count("affine_weight_gradient") == 2
+
+
+def test_gradients_of_muons_matrices_are_made_first():
+    found = [kernel for _, kernel in kernels(network(), Muon(0.01))]
+    assert found.count("affine_weight_gradient") == 2
 
 
 @pytest.mark.parametrize("kind", ["sgd", "momentum", "adam"])

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from foveal import reference
+from foveal.kernels.affine import LEARNING
 from foveal.kernels.affine_steps import BLOCK, NONE, Matrix
 from foveal.kernels.buffers import Map
 from foveal.kernels.isa import named
-from foveal.kernels.steps import program
+from foveal.kernels.steps import program, step
+from foveal.kernels.threads import pool
+from foveal.kernels.update import KERNELS
 from tests.support.machine import RUNNABLE, bits
 from tests.support.maps import assert_untouched
 from tests.support.oracles import assert_close_to_reference
@@ -97,6 +100,41 @@ def test_a_smaller_batch_reuses_the_steps(name, shape, units, n):
         layer.check(rows, NONE)
         assert np.isnan(layer.ym.view[rows:]).all(), "rows behind the batch were written"
         assert np.isnan(layer.dxm.view[rows:]).all()
+
+
+@every_isa
+@every_shape
+@pytest.mark.parametrize("kind", sorted(LEARNING))
+def test_learning_at_once_is_the_gradients_and_then_the_update(name, shape, units, n, kind):
+    one, two = Layer(name, shape, units, n), Layer(name, shape, units, n)
+    rng = np.random.default_rng(0)
+    states = [np.abs(packed(rng.standard_normal(one.w.shape).astype(np.float32), one.m.weight_index)) for _ in range(2)]
+    kept = [state.copy() for state in states]
+    coefficients = {f"c{i}": c for i, c in enumerate((0.01, 0.1, 0.9, 0.99, 1e-8, 0.5, 0.5))}
+    (*_, dw, dx) = one.steps(NONE)
+    update = step("update", KERNELS[kind], p=one.wp, g=one.dw, m=states[0], v=states[1], size=one.m.weight_size,
+                  **coefficients)  # fmt: skip
+    learn = two.m.learning("test", kind, two.xm, two.dym, two.wp, kept, two.db, two.dxm, pool().size)
+    for field, value in coefficients.items():
+        learn.block[field] = value
+    for rows in sorted({n // 2 or 1, n}):
+        for s in (dw, dx, learn):
+            s.resize(rows)
+        program([dw, dx, update]).run()
+        program([learn]).run()
+        pairs = (one.wp, two.wp), (one.db, two.db), (one.dxm.data, two.dxm.data), *zip(states, kept, strict=True)
+        for expected, found in pairs:
+            np.testing.assert_array_equal(bits(found), bits(expected))
+
+
+@every_isa
+@every_shape
+def test_learning_may_write_the_gradient_over_the_input(name, shape, units, n):
+    one, two = Layer(name, shape, units, n), Layer(name, shape, units, n)
+    for layer, dx in ((one, one.dxm), (two, two.xm)):
+        program([layer.m.learning("test", "sgd", layer.xm, layer.dym, layer.wp, [], layer.db, dx, pool().size)]).run()
+    np.testing.assert_array_equal(bits(two.xm.view), bits(one.dxm.view))
+    np.testing.assert_array_equal(bits(two.wp), bits(one.wp))
 
 
 @every_isa

@@ -44,6 +44,7 @@ class Block:
     learning: bool = field(init=False, default=False)  # run as while learning: dropout drops, batch norm sees the batch
     seed: int = field(init=False, default=0)
     more: Map | None = field(init=False, repr=False, default=None)  # the other term of dy, if it adds the two itself
+    gradient_steps: list[Step] = field(init=False, repr=False, default_factory=list)  # what `learn` replaces
     flat: ClassVar[bool] = False  # whether x and dx have no borders: the block knows rows of features, not pixels
     spends_x: ClassVar[bool] = False  # whether backward has read x before it writes dx, so that dx may lie there
 
@@ -104,6 +105,13 @@ class Block:
 
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
         """Return the steps of dx and of the gradients `g`; dy may be overwritten."""
+        raise NotImplementedError
+
+    def learn(self, optimizer: str, states: Sequence[Array]) -> Step:
+        """Return the step that takes the place of `gradient_steps` and also updates the weight.
+
+        states : what the optimizer remembers of the weight
+        """
         raise NotImplementedError
 
     def forward_all(self, xs: Sequence[Map], y: Map, p: dict[str, Array], training: bool) -> list[Any]:

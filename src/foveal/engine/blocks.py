@@ -183,10 +183,16 @@ class AffineBlock(Activated):
 
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
         """Return the steps of dw, db and dx."""
-        steps = self.activation_backward(self.y, dy)
-        db = g.get("bias", zeros(self.units))
-        steps += self.geometry.weight_gradient(self.name, self.x, dy, g["weight"], db)
-        return steps + (self.geometry.input_gradient(self.name, dy, p["weight"], dx) if dx else [])
+        self.dy, self.dx, self.w, self.db = dy, dx, p["weight"], g.get("bias", zeros(self.units))
+        self.gradient_steps = self.geometry.weight_gradient(self.name, self.x, dy, g["weight"], self.db)
+        self.gradient_steps += self.geometry.input_gradient(self.name, dy, self.w, dx) if dx else []
+        return self.activation_backward(self.y, dy) + self.gradient_steps
+
+    def learn(self, optimizer: str, states: Sequence[Array]) -> Step:
+        """Return the step of dx, db and the update of the weight, a panel of features after the other."""
+        return self.geometry.learning(
+            self.name, optimizer, self.x, self.dy, self.w, states, self.db, self.dx, self.threads
+        )
 
 
 class WholeMapBlock(AffineBlock):

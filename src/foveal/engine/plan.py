@@ -216,6 +216,11 @@ class Plan:
             first = total
         return steps, total
 
+    @property
+    def used_once(self) -> list[Block]:
+        """The blocks whose layer runs nowhere else: their gradients are not parts of a sum."""
+        return [block for block in self.blocks if len(self._uses[id(block.layer)]) == 1]
+
     def _gradients_of(self, block: Block) -> dict[str, NDArray[np.float32]]:
         """Return where the block's gradients go; each use of a shared layer has a place of its own."""
         own, uses = self.weights.of(block.layer, self.gradients), self._uses[id(block.layer)]

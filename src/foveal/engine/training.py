@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from foveal.engine.engine import Engine
 from foveal.engine.plan import Images, Schedule
 from foveal.engine.weights import Slot, Weights
 from foveal.errors import FormatError, explain
+from foveal.kernels.affine import LEARNING
 from foveal.kernels.augmentation import AXES, gather_step
 from foveal.kernels.buffers import zeros
 from foveal.kernels.orthogonal_steps import Packed, muon_step
@@ -67,13 +68,14 @@ class Views:
         self._moves[:, :n] = self._draw(number, n)
 
 
-def runs(weights: Weights, decay_biases: bool) -> list[tuple[int, int, bool]]:
-    """Return the parameters in runs that decay or do not: start, stop, and whether they do."""
+def runs(weights: Weights, decay_biases: bool, apart: Collection[str] = ()) -> list[tuple[int, int, bool]]:
+    """Return the parameters, but those whose names are `apart`, in runs: start, stop, and whether they decay."""
     learned = [slot for slot in weights.slots if slot.learned]
-    groups = itertools.groupby(learned, lambda slot: decay_biases or slot.parameter == "weight")
-    starts = [(next(group).start, decays) for decays, group in groups]
+    groups = itertools.groupby(learned, lambda slot: (slot.name in apart, decay_biases or slot.parameter == "weight"))
+    starts = [(next(group).start, kind) for kind, group in groups]
     stops = [start for start, _ in starts[1:]] + [weights.size]
-    return [(start, stop, decays) for (start, decays), stop in zip(starts, stops, strict=True)]
+    found = [(start, stop, *kind) for (start, kind), stop in zip(starts, stops, strict=True)]
+    return [(start, stop, decays) for start, stop, is_apart, decays in found if not is_apart]
 
 
 class TrainingRun:
@@ -110,17 +112,34 @@ class TrainingRun:
         self._labels_at = self.labels.ctypes.data
         weights = engine.weights
         self._states = [zeros(weights.size) for _ in range(optimizer.states)]
-        parts = self._updates()
-        updates, self._decays = [update for update, _ in parts], [decays for _, decays in parts]
-        self._coefficients = [update.block.view(np.float64)[-7:] for update in updates]  # c0 .. c6, the last fields
+        at_once, backward = self._learn_at_once()
+        updates = self._updates(at_once)
+        parts = [*((step, True) for step in at_once.values()), *updates]
+        self._coefficients = [s.block.view(np.float64)[-7:] for s, _ in parts]  # c0 .. c6, the last fields
+        self._decays = [decays for _, decays in parts]
         forward, views = self.plan._forward[x.dtype].steps, [self._views.step] if self._views is not None else []
-        self._schedule = Schedule([*views, *forward, *self.plan.backward_steps, *updates])
+        self._schedule = Schedule([*views, *forward, *backward, *(update for update, _ in updates)])
         engine.weights.pull()
 
-    def _updates(self) -> list[tuple[Step, bool]]:
-        """Return the updates of all parameters, and whether these decay; Muon's matrices are updated together."""
+    def _learn_at_once(self) -> tuple[dict[str, Step], list[Any]]:
+        """Return the steps that update a weight where its gradient is made, by its name, and backward with them."""
+        at_once: dict[str, Step] = {}
+        instead: dict[int, Step | None] = {}
+        for block in self.plan.used_once if self.optimizer.kind in LEARNING else ():
+            if block.gradient_steps:
+                (slot,) = (s for s in self.engine.weights.slots if s.layer is block.layer and s.parameter == "weight")
+                made = block.learn(self.optimizer.kind, [state[slot.start : slot.stop] for state in self._states])
+                at_once[slot.name] = made
+                first, *others = map(id, block.gradient_steps)
+                instead |= {first: made, **dict.fromkeys(others)}
+        backward = [instead.get(id(s), s) for s in self.plan.backward_steps]
+        return at_once, [s for s in backward if s is not None]
+
+    def _updates(self, at_once: Collection[str]) -> list[tuple[Step, bool]]:
+        """Return the updates of all other parameters, and whether these decay; Muon's matrices are updated together."""
         weights, optimizer = self.engine.weights, self.optimizer
-        updates = [(self._update(start, stop), decays) for start, stop, decays in runs(weights, optimizer.decay_biases)]
+        parts = runs(weights, optimizer.decay_biases, at_once)
+        updates = [(self._update(start, stop), decays) for start, stop, decays in parts]
         matrices = [s for s in weights.slots if s.learned and s.parameter == "weight"]
         if optimizer.kind != "muon" or not matrices:
             return updates

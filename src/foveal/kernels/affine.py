@@ -2,18 +2,22 @@
 
 w is kept in blocks of features, each as (units, features of the block), features in memory order and padded with zeros:
 forward reads both operands along the features, and both gradients read vectors of features, so nothing is ever
-transposed. All three passes, and the optimizer's update, walk through the blocks in the same order; with tasks taken
-from both ends each core meets its own half of w, of its gradient and of what the optimizer remembers of it.
+transposed. All passes walk through the blocks in the same order; with tasks taken from both ends each core meets its
+own half of w and of what the optimizer remembers of it. A step of learning does all that w is needed for at once, a
+panel of features at a time: the gradient of w never goes to memory, and w comes from there once.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from foveal.kernels.compiler import fields, floats, helper, integers
+from foveal.kernels.compiler import Function, Kernel, apart, fields, floats, helper, integers, named_after
 from foveal.kernels.convolution import deal, tile_rows
-from foveal.kernels.intrinsics import call_inner
+from foveal.kernels.intrinsics import call_inner, wide_vectors
 from foveal.kernels.tasks import images, images_a_task, per_task
+from foveal.kernels.update import COEFFICIENTS, FORMULAS, coefficients, muon
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 
@@ -69,32 +73,90 @@ def affine_sum(a, n, thread):
 
 
 @helper
-def panel(a, p):
-    """Return of a panel of a gradient: its first feature, the byte offset of its weights, their stride, its tiles."""
-    row = integers(a.table + 32 * p, 4)
-    return row[0], row[1], row[2], row[3]
+def panel(table, p):
+    """Return of a panel of a gradient: its first feature, how many, the byte offset of its weights, stride, tiles."""
+    row = integers(table + 40 * p, 5)
+    return row[0], row[1], row[2], row[3], row[4]
+
+
+@helper
+def gradient_of_weights(a, p, dw, stride):
+    """dw[u, f] = sum_n dy[n, u] x[n, f] for a panel of features; rows of dw are `stride` floats apart."""
+    feature, _, _, _, tiles = panel(a.table, p)
+    tile_rows(tiles, deal(a.units, a.R), a.dy, 1, a.dys, a.x + 4 * feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0, dw,
+              stride, -float("inf"), a.lanes, a.ahead)  # fmt: skip
+
+
+@helper
+def gradient_of_bias(a):
+    """db[u] = sum_n dy[n, u]"""
+    db = floats(a.db, a.units)
+    db[:] = 0
+    for n in range(a.n):
+        dy = floats(a.dy + 4 * n * a.dys, a.units)
+        for u in range(a.units):
+            db[u] += dy[u]
+
+
+@helper
+def gradient_of_features(a, table, R, p):
+    """dx[n, f] = sum_u dy[n, u] w[u, f] for a panel of features."""
+    feature, _, at, stride, tiles = panel(table, p)
+    tile_rows(tiles, deal(a.n, R), a.dy, a.dys, 1, a.w + at, stride, a.one_tap, 1, a.units, a.zeros, 0,
+              a.dx + 4 * feature, a.dxs, -float("inf"), a.lanes, a.ahead)  # fmt: skip
 
 
 @per_task(fields("dy dys x xs dw db one_tap zeros n units table panels ahead R lanes"), lambda a: a.panels + 1)
 def affine_weight_gradient(a, task, thread):
-    """dw[u, f] = sum_n dy[n, u] x[n, f]; db[u] = sum_n dy[n, u]. A task is a panel of features, the last one db."""
-    none = -float("inf")
+    """dw and db; a task is a panel of features, the last one db."""
     if task == a.panels:
-        db = floats(a.db, a.units)
-        db[:] = 0
-        for n in range(a.n):
-            dy = floats(a.dy + 4 * n * a.dys, a.units)
-            for u in range(a.units):
-                db[u] += dy[u]
+        gradient_of_bias(a)
     else:
-        feature, at, stride, tiles = panel(a, task)
-        tile_rows(tiles, deal(a.units, a.R), a.dy, 1, a.dys, a.x + 4 * feature, a.xs, a.one_tap, 1, a.n, a.zeros, 0,
-                  a.dw + at, stride, none, a.lanes, a.ahead)  # fmt: skip
+        _, _, at, stride, _ = panel(a.table, task)
+        gradient_of_weights(a, task, a.dw + at, stride)
 
 
 @per_task(fields("dy dys w dx dxs one_tap zeros n units table panels ahead R lanes"), lambda a: a.panels)
 def affine_input_gradient(a, task, thread):
-    """dx[n, f] = sum_u dy[n, u] w[u, f]; a task is a panel of features."""
-    feature, at, stride, tiles = panel(a, task)
-    tile_rows(tiles, deal(a.n, a.R), a.dy, a.dys, 1, a.w + at, stride, a.one_tap, 1, a.units, a.zeros, 0,
-              a.dx + 4 * feature, a.dxs, -float("inf"), a.lanes, a.ahead)  # fmt: skip
+    """dx; a task is a panel of features."""
+    gradient_of_features(a, a.table, a.R, task)
+
+
+formula: Any = None  # names in the frames below; `named_after` puts there what belongs to an optimizer
+update_rows: Any = None
+
+
+def _update_rows(p, g, m, v, rows, stride, width, c):
+    wide_vectors()
+    for u in range(rows):
+        start, stop = u * stride, u * stride + width
+        formula(p[start:stop], g[u * width : (u + 1) * width], m[start:stop], v[start:stop], c)
+
+
+def _learn(a, task, thread):
+    if task == a.panels:
+        gradient_of_bias(a)
+        return
+    _, width, at, stride, _ = panel(a.table, task)
+    dw, size = a.dw + 4 * thread * a.dw_size, (a.units - 1) * stride + width
+    gradient_of_weights(a, task, dw, width)
+    if a.dx:
+        gradient_of_features(a, a.dx_table, a.dx_R, task)
+    update_rows(floats(a.w + at, size), floats(dw, a.units * width), floats(a.m + at, size), floats(a.v + at, size),
+                a.units, stride, width, coefficients(a))  # fmt: skip
+
+
+_LEARN = fields("dy dys x xs w m v dx dxs dw dw_size db one_tap zeros n units table R dx_table dx_R panels ahead lanes",
+                COEFFICIENTS)  # fmt: skip
+
+
+def _learning(f: Function) -> Kernel:
+    """Return the kernel of dx, db and the update of w by one formula; a task is a panel of features, the last one db.
+
+    The gradient of a panel stands in the scratch of its thread. dx may be x: both lie in the panel's features.
+    """
+    rows = apart(named_after(f, _update_rows, "rows_", formula=apart(f)))
+    return per_task(_LEARN, lambda a: a.panels + 1)(named_after(f, _learn, "affine_", update_rows=rows))
+
+
+LEARNING: dict[str, Kernel] = {f.__name__: _learning(f) for f in FORMULAS if f is not muon}

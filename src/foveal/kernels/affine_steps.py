@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from foveal.kernels.buffers import ALIGN, Map, zeros
 from foveal.kernels.isa import ISA
 from foveal.kernels.steps import Step, one_tap, step
 from foveal.kernels.tiles import choose_inner, choose_outer, table
+from foveal.kernels.update import COEFFICIENTS
 
 NONE = -float("inf")
 BLOCK = 1100  # features of a block: the rows of a forward tile stay in L1, all of x in L2
@@ -101,19 +103,22 @@ class Matrix:
             steps.append(step(name, loops.affine_sum, keep=(y,), y=y.address, units=self.units, floor=floor, **part))
         return steps
 
-    def _panels(self, rows: int, known: int | None) -> tuple[str, dict[str, Any]]:
-        """Return the tile of a gradient, and its panels: the vectors of features of each block, some at a time."""
-        t = choose_outer(self.isa, rows, self.padded)
+    def _panels(self, rows: int, known: int | None, vectors: int = 0) -> tuple[str, dict[str, Any]]:
+        """Return the tile of a gradient, and its panels: the vectors of features of each block, some at a time.
+
+        vectors : how many, if it is given
+        """
+        t = choose_outer(self.isa, rows, self.padded, vectors)
         one, zero = one_tap(self.isa)
         tiles: dict[int, Index] = {}
         rows_of_table = []
         for start, size in self.blocks:
             for at in range(0, size, t.width):
-                vectors = min(t.width, size - at) // self.isa.lanes
-                if vectors not in tiles:
-                    tiles[vectors] = table("outer_w", t, vectors, known)
-                address = tiles[vectors].ctypes.data
-                rows_of_table.append((start + at, 4 * (self.units * start + at), size, address))
+                width = min(t.width, size - at)
+                if width not in tiles:
+                    tiles[width] = table("outer_w", t, width // self.isa.lanes, known)
+                address = tiles[width].ctypes.data
+                rows_of_table.append((start + at, width, 4 * (self.units * start + at), size, address))
         return str(t), {
             "one_tap": one, "zeros": zero, "table": np.array(rows_of_table, np.int64).ravel(),
             "panels": len(rows_of_table), "ahead": t.width, "R": t.R, "lanes": self.isa.lanes,
@@ -137,3 +142,19 @@ class Matrix:
             step(name, loops.affine_input_gradient, tile=tile, macs=dy.n * self.weight_size, keep=keep,
                  dy=dy.address, dys=dy.image, w=w, dx=dx.address, dxs=dx.image, n=dy.n, units=self.units, **panels)
         ]  # fmt: skip
+
+    def learning(
+        self, name: str, kind: str, x: Map, dy: Map, w: NDArray[Any], states: Sequence[NDArray[Any]], db: NDArray[Any],
+        dx: Map | None, threads: int,
+    ) -> Step:  # fmt: skip
+        """Return the step of dx and db that also updates w, by the kernel of an optimizer and with its states."""
+        tile, panels = self._panels(self.units, self.units)
+        width = panels["ahead"]
+        _, others = self._panels(x.n, None, width // self.isa.lanes)
+        keep = (x, dy, *([dx] if dx else []), *panels.pop("keep"), *others["keep"])
+        m, v = [*states, w, w][:2]
+        return step(name, loops.LEARNING[kind], tile=tile, macs=(2 if dx else 1) * x.n * self.weight_size, keep=keep,
+                    dy=dy.address, dys=dy.image, x=x.address, xs=x.image, w=w, m=m, v=v, dx=dx.address if dx else 0,
+                    dxs=dx.image if dx else 0, dw=zeros(threads * self.units * width), dw_size=self.units * width,
+                    db=db, n=x.n, units=self.units, dx_table=others["table"], dx_R=others["R"], **panels,
+                    **dict.fromkeys(COEFFICIENTS.split(), 0.0))  # fmt: skip

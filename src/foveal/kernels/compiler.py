@@ -206,15 +206,16 @@ def apart(function: Function) -> Any:
     return njit(error_model="numpy", forceinline=True, fastmath={"contract"}, pipeline_class=_Apart)(function)
 
 
-def named_after(function: Function, frame: Function, **names: Any) -> Function:
-    """Return the function `frame` with the name of another and with `names` as globals.
+def named_after(function: Function, frame: Function, prefix: str = "", **names: Any) -> Function:
+    """Return the function `frame` with the name of another, behind `prefix`, and with `names` as globals.
 
     Numba finds such a function in its cache, by its name. It would never find a closure: what is in its cells would
     have to be the same object in the next process.
     """
     assert isinstance(frame, types.FunctionType)
-    made = types.FunctionType(frame.__code__, {**frame.__globals__, **names}, function.__name__)
-    made.__qualname__, made.__module__, made.__doc__ = function.__qualname__, function.__module__, function.__doc__
+    made = types.FunctionType(frame.__code__, {**frame.__globals__, **names}, prefix + function.__name__)
+    made.__qualname__, made.__module__ = prefix + function.__qualname__, function.__module__
+    made.__doc__ = function.__doc__
     return made
 
 

@@ -1,90 +1,79 @@
 """The optimizers' update of all parameters in one pass: p, its gradient and its state are read and written once.
 
-The formulas stand in `foveal.training.optimizers`; the coefficients c0, c1, ... are what its classes return for a
-step: the learning rate and the weight decay first. A task is a chunk.
+The formulas stand in `foveal.training.optimizers`, and here as loops over p, its gradient g and its states m and v; a
+state that the optimizer lacks is p itself. The coefficients c are what its classes return for a step: the learning rate
+and the weight decay first. A task is a chunk.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from foveal.kernels import reduction
-from foveal.kernels.compiler import Kernel, fields, floats, helper
+from foveal.kernels.compiler import Kernel, apart, fields, floats, helper, named_after
 from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
+COEFFICIENTS = "c0 c1 c2 c3 c4 c5 c6"
+formula: Any = None  # a name in frames; `named_after` puts one of the formulas there
 
 
 @helper
-def chunk(a, task):
-    """Return the task's part of p, g, m and v; a state that the optimizer lacks is p itself."""
-    start, size = reduction.chunk(a, task)
-    at = 4 * start
-    return floats(a.p + at, size), floats(a.g + at, size), floats(a.m + at, size), floats(a.v + at, size)
+def coefficients(a):
+    """Return all of them; an optimizer reads the first ones."""
+    return a.c0, a.c1, a.c2, a.c3, a.c4, a.c5, a.c6
 
 
-_update = per_task(fields("p g m v size", "c0 c1 c2 c3 c4 c5 c6"), reduction.chunks)
-
-
-@_update
-def sgd(a, task, thread):
+def sgd(p, g, m, v, c):
     """p -= lr (g + decay p)"""
-    lr, decay = np.float32(a.c0), np.float32(a.c1)
-    p, g, _, _ = chunk(a, task)
+    lr, decay = np.float32(c[0]), np.float32(c[1])
     for i in range(p.size):
         p[i] -= lr * (g[i] + decay * p[i])
 
 
-@_update
-def momentum(a, task, thread):
+def momentum(p, g, m, v, c):
     """m = mu m + g + decay p;  p -= lr m"""
-    lr, decay, mu = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    p, g, m, _ = chunk(a, task)
+    lr, decay, mu = np.float32(c[0]), np.float32(c[1]), np.float32(c[2])
     for i in range(p.size):
         m[i] = mu * m[i] + (g[i] + decay * p[i])
         p[i] -= lr * m[i]
 
 
-@_update
-def nesterov(a, task, thread):
+def nesterov(p, g, m, v, c):
     """g' = g + decay p;  m = mu m + g';  p -= lr (g' + mu m)"""
-    lr, decay, mu = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    p, g, m, _ = chunk(a, task)
+    lr, decay, mu = np.float32(c[0]), np.float32(c[1]), np.float32(c[2])
     for i in range(p.size):
         d = g[i] + decay * p[i]
         m[i] = mu * m[i] + d
         p[i] -= lr * (d + mu * m[i])
 
 
-@_update
-def adagrad(a, task, thread):
+def adagrad(p, g, m, v, c):
     """g' = g + decay p;  m += g'^2;  p -= lr g' / (sqrt(m) + eps)"""
-    lr, decay, eps = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2)
-    p, g, m, _ = chunk(a, task)
+    lr, decay, eps = np.float32(c[0]), np.float32(c[1]), np.float32(c[2])
     for i in range(p.size):
         d = g[i] + decay * p[i]
         m[i] += d * d
         p[i] -= lr * d / (np.sqrt(m[i]) + eps)
 
 
-@_update
-def rmsprop(a, task, thread):
+def rmsprop(p, g, m, v, c):
     """g' = g + decay p;  m = rho m + (1 - rho) g'^2;  p -= lr g' / (sqrt(m) + eps)"""
-    lr, decay, rho, eps = np.float32(a.c0), np.float32(a.c1), np.float32(a.c2), np.float32(a.c3)
-    rest = np.float32(1 - a.c2)
-    p, g, m, _ = chunk(a, task)
+    lr, decay, rho, eps = np.float32(c[0]), np.float32(c[1]), np.float32(c[2]), np.float32(c[3])
+    rest = np.float32(1 - c[2])
     for i in range(p.size):
         d = g[i] + decay * p[i]
         m[i] = rho * m[i] + rest * (d * d)
         p[i] -= lr * d / (np.sqrt(m[i]) + eps)
 
 
-@helper
-def adam_step(a, task, l2, shrink):
+@apart
+def adam_step(p, g, m, v, c, l2, shrink):
     """m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p = shrink p - (lr/(1-b1^t)) m / (sqrt(v)/sqrt(1-b2^t) + eps)"""
-    p, g, m, v = chunk(a, task)
-    b1, r1, b2, r2 = np.float32(a.c2), np.float32(1 - a.c2), np.float32(a.c3), np.float32(1 - a.c3)
-    rate, root, eps = np.float32(a.c0 / a.c5), np.float32(1 / np.sqrt(a.c6)), np.float32(a.c4)
+    b1, r1, b2, r2 = np.float32(c[2]), np.float32(1 - c[2]), np.float32(c[3]), np.float32(1 - c[3])
+    rate, root, eps = np.float32(c[0] / c[5]), np.float32(1 / np.sqrt(c[6])), np.float32(c[4])
     for i in range(p.size):
         d = g[i] + l2 * p[i]
         m[i] = b1 * m[i] + r1 * d
@@ -92,26 +81,31 @@ def adam_step(a, task, l2, shrink):
         p[i] = shrink * p[i] - rate * m[i] / (np.sqrt(v[i]) * root + eps)
 
 
-@_update
-def adam(a, task, thread):
+def adam(p, g, m, v, c):
     """Adam with the decay added to the gradient."""
-    adam_step(a, task, np.float32(a.c1), np.float32(1))
+    adam_step(p, g, m, v, c, np.float32(c[1]), np.float32(1))
 
 
-@_update
-def adamw(a, task, thread):
+def adamw(p, g, m, v, c):
     """Adam with the decay apart: p shrinks by 1 - lr decay."""
-    adam_step(a, task, np.float32(0), np.float32(1 - a.c0 * a.c1))
+    adam_step(p, g, m, v, c, np.float32(0), np.float32(1 - c[0] * c[1]))
 
 
-@_update
-def muon(a, task, thread):
+def muon(p, g, m, v, c):
     """m = mu m + g;  p -= lr (g + mu m): of what is no matrix. Of matrices see `orthogonal`."""
-    lr, mu = np.float32(a.c0), np.float32(a.c2)
-    p, g, m, _ = chunk(a, task)
+    lr, mu = np.float32(c[0]), np.float32(c[2])
     for i in range(p.size):
         m[i] = mu * m[i] + g[i]
         p[i] -= lr * (g[i] + mu * m[i])
 
 
-KERNELS: dict[str, Kernel] = {k.name: k for k in (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, muon)}
+def _update_chunk(a, task, thread):
+    start, size = reduction.chunk(a, task)
+    at = 4 * start
+    formula(floats(a.p + at, size), floats(a.g + at, size), floats(a.m + at, size), floats(a.v + at, size),
+            coefficients(a))  # fmt: skip
+
+
+_update = per_task(fields("p g m v size", COEFFICIENTS), reduction.chunks)
+FORMULAS = (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, muon)
+KERNELS: dict[str, Kernel] = {f.__name__: _update(named_after(f, _update_chunk, formula=apart(f))) for f in FORMULAS}
