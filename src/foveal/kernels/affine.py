@@ -15,7 +15,7 @@ import numpy as np
 
 from foveal.kernels.compiler import Function, Kernel, apart, fields, floats, helper, integers, named_after
 from foveal.kernels.convolution import deal, tile_rows
-from foveal.kernels.intrinsics import call_inner, wide_vectors
+from foveal.kernels.intrinsics import call_inner
 from foveal.kernels.tasks import images, images_a_task, per_task
 from foveal.kernels.update import COEFFICIENTS, FORMULAS, coefficients, muon
 
@@ -122,15 +122,7 @@ def affine_input_gradient(a, task, thread):
     gradient_of_features(a, a.table, a.R, task)
 
 
-formula: Any = None  # names in the frames below; `named_after` puts there what belongs to an optimizer
-update_rows: Any = None
-
-
-def _update_rows(p, g, m, v, rows, stride, width, c):
-    wide_vectors()
-    for u in range(rows):
-        start, stop = u * stride, u * stride + width
-        formula(p[start:stop], g[u * width : (u + 1) * width], m[start:stop], v[start:stop], c)
+formula: Any = None  # a name in the frame below; `named_after` puts there what belongs to an optimizer
 
 
 def _learn(a, task, thread):
@@ -138,12 +130,14 @@ def _learn(a, task, thread):
         gradient_of_bias(a)
         return
     _, width, at, stride, _ = panel(a.table, task)
-    dw, size = a.dw + 4 * thread * a.dw_size, (a.units - 1) * stride + width
+    dw, c = a.dw + 4 * thread * a.dw_size, coefficients(a)
     gradient_of_weights(a, task, dw, width)
     if a.dx:
         gradient_of_features(a, a.dx_table, a.dx_R, task)
-    update_rows(floats(a.w + at, size), floats(dw, a.units * width), floats(a.m + at, size), floats(a.v + at, size),
-                a.units, stride, width, coefficients(a))  # fmt: skip
+    for u in range(a.units):
+        row = at + 4 * u * stride
+        formula(floats(a.w + row, width), floats(dw + 4 * u * width, width), floats(a.m + row, width),
+                floats(a.v + row, width), c)  # fmt: skip
 
 
 _LEARN = fields("dy dys x xs w m v dx dxs dw dw_size db one_tap zeros n units table R dx_table dx_R panels ahead lanes",
@@ -155,8 +149,7 @@ def _learning(f: Function) -> Kernel:
 
     The gradient of a panel stands in the scratch of its thread. dx may be x: both lie in the panel's features.
     """
-    rows = apart(named_after(f, _update_rows, "rows_", formula=apart(f)))
-    return per_task(_LEARN, lambda a: a.panels + 1)(named_after(f, _learn, "affine_", update_rows=rows))
+    return per_task(_LEARN, lambda a: a.panels + 1)(named_after(f, _learn, "affine_", formula=apart(f)))
 
 
 LEARNING: dict[str, Kernel] = {f.__name__: _learning(f) for f in FORMULAS if f is not muon}

@@ -13,6 +13,7 @@ import numpy as np
 
 from foveal.kernels import reduction
 from foveal.kernels.compiler import Kernel, apart, fields, floats, helper, named_after
+from foveal.kernels.intrinsics import wide_vectors
 from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -29,6 +30,7 @@ def coefficients(a):
 def sgd(p, g, m, v, c):
     """p -= lr (g + decay p)"""
     lr, decay = np.float32(c[0]), np.float32(c[1])
+    wide_vectors()
     for i in range(p.size):
         p[i] -= lr * (g[i] + decay * p[i])
 
@@ -36,6 +38,7 @@ def sgd(p, g, m, v, c):
 def momentum(p, g, m, v, c):
     """m = mu m + g + decay p;  p -= lr m"""
     lr, decay, mu = np.float32(c[0]), np.float32(c[1]), np.float32(c[2])
+    wide_vectors()
     for i in range(p.size):
         m[i] = mu * m[i] + (g[i] + decay * p[i])
         p[i] -= lr * m[i]
@@ -44,6 +47,7 @@ def momentum(p, g, m, v, c):
 def nesterov(p, g, m, v, c):
     """g' = g + decay p;  m = mu m + g';  p -= lr (g' + mu m)"""
     lr, decay, mu = np.float32(c[0]), np.float32(c[1]), np.float32(c[2])
+    wide_vectors()
     for i in range(p.size):
         d = g[i] + decay * p[i]
         m[i] = mu * m[i] + d
@@ -53,6 +57,7 @@ def nesterov(p, g, m, v, c):
 def adagrad(p, g, m, v, c):
     """g' = g + decay p;  m += g'^2;  p -= lr g' / (sqrt(m) + eps)"""
     lr, decay, eps = np.float32(c[0]), np.float32(c[1]), np.float32(c[2])
+    wide_vectors()
     for i in range(p.size):
         d = g[i] + decay * p[i]
         m[i] += d * d
@@ -63,6 +68,7 @@ def rmsprop(p, g, m, v, c):
     """g' = g + decay p;  m = rho m + (1 - rho) g'^2;  p -= lr g' / (sqrt(m) + eps)"""
     lr, decay, rho, eps = np.float32(c[0]), np.float32(c[1]), np.float32(c[2]), np.float32(c[3])
     rest = np.float32(1 - c[2])
+    wide_vectors()
     for i in range(p.size):
         d = g[i] + decay * p[i]
         m[i] = rho * m[i] + rest * (d * d)
@@ -74,6 +80,7 @@ def adam_step(p, g, m, v, c, l2, shrink):
     """m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p = shrink p - (lr/(1-b1^t)) m / (sqrt(v)/sqrt(1-b2^t) + eps)"""
     b1, r1, b2, r2 = np.float32(c[2]), np.float32(1 - c[2]), np.float32(c[3]), np.float32(1 - c[3])
     rate, root, eps = np.float32(c[0] / c[5]), np.float32(1 / np.sqrt(c[6])), np.float32(c[4])
+    wide_vectors()
     for i in range(p.size):
         d = g[i] + l2 * p[i]
         m[i] = b1 * m[i] + r1 * d
@@ -94,6 +101,7 @@ def adamw(p, g, m, v, c):
 def muon(p, g, m, v, c):
     """m = mu m + g;  p -= lr (g + mu m): of what is no matrix. Of matrices see `orthogonal`."""
     lr, mu = np.float32(c[0]), np.float32(c[2])
+    wide_vectors()
     for i in range(p.size):
         m[i] = mu * m[i] + g[i]
         p[i] -= lr * (g[i] + mu * m[i])
