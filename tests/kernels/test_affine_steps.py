@@ -8,7 +8,7 @@ import pytest
 from foveal import reference
 from foveal.kernels.affine import LEARNING
 from foveal.kernels.affine_steps import BLOCK, NONE, Matrix
-from foveal.kernels.buffers import Map
+from foveal.kernels.buffers import Map, zeros
 from foveal.kernels.isa import named
 from foveal.kernels.steps import program, step
 from foveal.kernels.threads import pool
@@ -114,15 +114,25 @@ def test_learning_at_once_is_the_gradients_and_then_the_update(name, shape, unit
     (*_, dw, dx) = one.steps(NONE)
     update = step("update", KERNELS[kind], p=one.wp, g=one.dw, m=states[0], v=states[1], size=one.m.weight_size,
                   **coefficients)  # fmt: skip
-    learn = two.m.learning("test", kind, two.xm, two.dym, two.wp, kept, two.db, two.dxm, pool().size)
+    ours, bias = packed(one.b, one.m.bias_index), [packed(one.b, one.m.bias_index), *(zeros(units) for _ in range(2))]
+    other = step("update", KERNELS[kind], p=ours, g=one.db, m=zeros(units), v=zeros(units), size=units, **coefficients)
+    other.block["c1"] = 0.0
+    learn = two.m.learning("test", kind, two.xm, two.dym, [two.wp, *kept], bias, two.db, two.dxm, pool().size,
+                           bias_decays=False)  # fmt: skip
     for field, value in coefficients.items():
         learn.block[field] = value
     for rows in sorted({n // 2 or 1, n}):
         for s in (dw, dx, learn):
             s.resize(rows)
-        program([dw, dx, update]).run()
+        program([dw, dx, update, other]).run()
         program([learn]).run()
-        pairs = (one.wp, two.wp), (one.db, two.db), (one.dxm.data, two.dxm.data), *zip(states, kept, strict=True)
+        pairs = (
+            (one.wp, two.wp),
+            (one.db, two.db),
+            (ours, bias[0]),
+            (one.dxm.data, two.dxm.data),
+            *zip(states, kept, strict=True),
+        )
         for expected, found in pairs:
             np.testing.assert_array_equal(bits(found), bits(expected))
 
@@ -132,7 +142,8 @@ def test_learning_at_once_is_the_gradients_and_then_the_update(name, shape, unit
 def test_learning_may_write_the_gradient_over_the_input(name, shape, units, n):
     one, two = Layer(name, shape, units, n), Layer(name, shape, units, n)
     for layer, dx in ((one, one.dxm), (two, two.xm)):
-        program([layer.m.learning("test", "sgd", layer.xm, layer.dym, layer.wp, [], layer.db, dx, pool().size)]).run()
+        ends = [layer.wp], [zeros(units)], layer.db, dx, pool().size
+        program([layer.m.learning("test", "sgd", layer.xm, layer.dym, *ends)]).run()
     np.testing.assert_array_equal(bits(two.xm.view), bits(one.dxm.view))
     np.testing.assert_array_equal(bits(two.wp), bits(one.wp))
 

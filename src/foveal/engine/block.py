@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -107,10 +107,10 @@ class Block:
         """Return the steps of dx and of the gradients `g`; dy may be overwritten."""
         raise NotImplementedError
 
-    def learn(self, optimizer: str, states: Sequence[Array]) -> Step:
-        """Return the step that takes the place of `gradient_steps` and also updates the weight.
+    def learn(self, optimizer: str, learned: Mapping[str, Sequence[Array]], decay_biases: bool) -> Step:
+        """Return the step that takes the place of `gradient_steps` and also updates the layer's parameters.
 
-        states : what the optimizer remembers of the weight
+        learned : each parameter, with what the optimizer remembers of it
         """
         raise NotImplementedError
 

@@ -5,7 +5,7 @@ activation, and single layers that stand alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -183,16 +183,16 @@ class AffineBlock(Activated):
 
     def backward(self, dy: Map, dx: Map | None, p: dict[str, Array], g: dict[str, Array]) -> list[Step]:
         """Return the steps of dw, db and dx."""
-        self.dy, self.dx, self.w, self.db = dy, dx, p["weight"], g.get("bias", zeros(self.units))
+        self.dy, self.dx, self.db = dy, dx, g.get("bias", zeros(self.units))
         self.gradient_steps = self.geometry.weight_gradient(self.name, self.x, dy, g["weight"], self.db)
-        self.gradient_steps += self.geometry.input_gradient(self.name, dy, self.w, dx) if dx else []
+        self.gradient_steps += self.geometry.input_gradient(self.name, dy, p["weight"], dx) if dx else []
         return self.activation_backward(self.y, dy) + self.gradient_steps
 
-    def learn(self, optimizer: str, states: Sequence[Array]) -> Step:
-        """Return the step of dx, db and the update of the weight, a panel of features after the other."""
-        return self.geometry.learning(
-            self.name, optimizer, self.x, self.dy, self.w, states, self.db, self.dx, self.threads
-        )
+    def learn(self, optimizer: str, learned: Mapping[str, Sequence[Array]], decay_biases: bool) -> Step:
+        """Return the step of dx and the update of weight and bias, a panel of features after the other."""
+        bias = learned.get("bias", [zeros(self.units)] * 3)
+        return self.geometry.learning(self.name, optimizer, self.x, self.dy, learned["weight"], bias, self.db, self.dx,
+                                      self.threads, decay_biases)  # fmt: skip
 
 
 class WholeMapBlock(AffineBlock):

@@ -68,14 +68,16 @@ class Views:
         self._moves[:, :n] = self._draw(number, n)
 
 
-def runs(weights: Weights, decay_biases: bool, apart: Collection[str] = ()) -> list[tuple[int, int, bool]]:
-    """Return the parameters, but those whose names are `apart`, in runs: start, stop, and whether they decay."""
-    learned = [slot for slot in weights.slots if slot.learned]
-    groups = itertools.groupby(learned, lambda slot: (slot.name in apart, decay_biases or slot.parameter == "weight"))
-    starts = [(next(group).start, kind) for kind, group in groups]
-    stops = [start for start, _ in starts[1:]] + [weights.size]
-    found = [(start, stop, *kind) for (start, kind), stop in zip(starts, stops, strict=True)]
-    return [(start, stop, decays) for start, stop, is_apart, decays in found if not is_apart]
+def runs(weights: Weights, decay_biases: bool, apart: Collection[int] = ()) -> list[tuple[int, int, bool]]:
+    """Return the parameters, but those of layers whose ids are `apart`, in runs: start, stop, whether they decay."""
+
+    def kind(slot: Slot) -> tuple[bool, bool]:
+        return id(slot.layer) in apart, decay_biases or slot.parameter == "weight"
+
+    groups = itertools.groupby((slot for slot in weights.slots if slot.learned), kind)
+    starts = [(next(group).start, *kinds) for kinds, group in groups]
+    stops = [start for start, _, _ in starts[1:]] + [weights.size]
+    return [(start, stop, decays) for (start, skip, decays), stop in zip(starts, stops, strict=True) if not skip]
 
 
 class TrainingRun:
@@ -121,21 +123,22 @@ class TrainingRun:
         self._schedule = Schedule([*views, *forward, *backward, *(update for update, _ in updates)])
         engine.weights.pull()
 
-    def _learn_at_once(self) -> tuple[dict[str, Step], list[Any]]:
-        """Return the steps that update a weight where its gradient is made, by its name, and backward with them."""
-        at_once: dict[str, Step] = {}
+    def _learn_at_once(self) -> tuple[dict[int, Step], list[Any]]:
+        """Return the steps that update a layer where its gradients are made, by its id, and backward with them."""
+        weights, memory = self.engine.weights, (self.engine.weights.data, *self._states)
+        made: dict[int, Step] = {}
         instead: dict[int, Step | None] = {}
         for block in self.plan.used_once if self.optimizer.kind in LEARNING else ():
             if block.gradient_steps:
-                (slot,) = (s for s in self.engine.weights.slots if s.layer is block.layer and s.parameter == "weight")
-                made = block.learn(self.optimizer.kind, [state[slot.start : slot.stop] for state in self._states])
-                at_once[slot.name] = made
+                slots = [s for s in weights.slots if s.layer is block.layer]
+                learned = {s.parameter: [m[s.start : s.stop] for m in memory] for s in slots}
+                last = made[id(block.layer)] = block.learn(self.optimizer.kind, learned, self.optimizer.decay_biases)
                 first, *others = map(id, block.gradient_steps)
-                instead |= {first: made, **dict.fromkeys(others)}
+                instead |= {first: last, **dict.fromkeys(others)}
         backward = [instead.get(id(s), s) for s in self.plan.backward_steps]
-        return at_once, [s for s in backward if s is not None]
+        return made, [s for s in backward if s is not None]
 
-    def _updates(self, at_once: Collection[str]) -> list[tuple[Step, bool]]:
+    def _updates(self, at_once: Collection[int]) -> list[tuple[Step, bool]]:
         """Return the updates of all other parameters, and whether these decay; Muon's matrices are updated together."""
         weights, optimizer = self.engine.weights, self.optimizer
         parts = runs(weights, optimizer.decay_biases, at_once)

@@ -128,9 +128,11 @@ formula: Any = None  # a name in the frame below; `named_after` puts there what 
 def _learn(a, task, thread):
     if task == a.panels:
         gradient_of_bias(a)
+        formula(floats(a.b, a.units), floats(a.db, a.units), floats(a.bm, a.units), floats(a.bv, a.units),
+                coefficients(a, a.bias_decays))  # fmt: skip
         return
     _, width, at, stride, _ = panel(a.table, task)
-    dw, c = a.dw + 4 * thread * a.dw_size, coefficients(a)
+    dw, c = a.dw + 4 * thread * a.dw_size, coefficients(a, 1)
     gradient_of_weights(a, task, dw, width)
     if a.dx:
         gradient_of_features(a, a.dx_table, a.dx_R, task)
@@ -140,12 +142,15 @@ def _learn(a, task, thread):
                 floats(a.v + row, width), c)  # fmt: skip
 
 
-_LEARN = fields("dy dys x xs w m v dx dxs dw dw_size db one_tap zeros n units table R dx_table dx_R panels ahead lanes",
-                COEFFICIENTS)  # fmt: skip
+_LEARN = fields(
+    "dy dys x xs w m v b bm bv bias_decays dx dxs dw dw_size db one_tap zeros n units table R dx_table dx_R panels "
+    "ahead lanes",
+    COEFFICIENTS,
+)
 
 
 def _learning(f: Function) -> Kernel:
-    """Return the kernel of dx, db and the update of w by one formula; a task is a panel of features, the last one db.
+    """Return the kernel of dx and the update of w and b by one formula; a task is a panel of features, the last one b.
 
     The gradient of a panel stands in the scratch of its thread. dx may be x: both lie in the panel's features.
     """

@@ -144,17 +144,21 @@ class Matrix:
         ]  # fmt: skip
 
     def learning(
-        self, name: str, kind: str, x: Map, dy: Map, w: NDArray[Any], states: Sequence[NDArray[Any]], db: NDArray[Any],
-        dx: Map | None, threads: int,
+        self, name: str, kind: str, x: Map, dy: Map, weight: Sequence[NDArray[Any]], bias: Sequence[NDArray[Any]],
+        db: NDArray[Any], dx: Map | None, threads: int, bias_decays: bool = True,
     ) -> Step:  # fmt: skip
-        """Return the step of dx and db that also updates w, by the kernel of an optimizer and with its states."""
+        """Return the step of dx and of the update of weight and bias by the kernel of an optimizer.
+
+        weight, bias : each with what the optimizer remembers of it
+        """
         tile, panels = self._panels(self.units, self.units)
         width = panels["ahead"]
         _, others = self._panels(x.n, None, width // self.isa.lanes)
         keep = (x, dy, *([dx] if dx else []), *panels.pop("keep"), *others["keep"])
-        m, v = [*states, w, w][:2]
+        (w, m, v), (b, bm, bv) = ([p, *states, p, p][:3] for p, *states in (weight, bias))
         return step(name, loops.LEARNING[kind], tile=tile, macs=(2 if dx else 1) * x.n * self.weight_size, keep=keep,
-                    dy=dy.address, dys=dy.image, x=x.address, xs=x.image, w=w, m=m, v=v, dx=dx.address if dx else 0,
+                    dy=dy.address, dys=dy.image, x=x.address, xs=x.image, w=w, m=m, v=v, b=b,
+                    bm=bm, bv=bv, bias_decays=bias_decays, dx=dx.address if dx else 0,
                     dxs=dx.image if dx else 0, dw=zeros(threads * self.units * width), dw_size=self.units * width,
                     db=db, n=x.n, units=self.units, dx_table=others["table"], dx_R=others["R"], **panels,
                     **dict.fromkeys(COEFFICIENTS.split(), 0.0))  # fmt: skip

@@ -22,9 +22,9 @@ formula: Any = None  # a name in frames; `named_after` puts one of the formulas 
 
 
 @helper
-def coefficients(a):
-    """Return all of them; an optimizer reads the first ones."""
-    return a.c0, a.c1, a.c2, a.c3, a.c4, a.c5, a.c6
+def coefficients(a, decays):
+    """Return all of them, the second one 0 unless what they are for decays; an optimizer reads the first ones."""
+    return a.c0, a.c1 * decays, a.c2, a.c3, a.c4, a.c5, a.c6
 
 
 def sgd(p, g, m, v, c):
@@ -111,7 +111,7 @@ def _update_chunk(a, task, thread):
     start, size = reduction.chunk(a, task)
     at = 4 * start
     formula(floats(a.p + at, size), floats(a.g + at, size), floats(a.m + at, size), floats(a.v + at, size),
-            coefficients(a))  # fmt: skip
+            coefficients(a, 1))  # fmt: skip
 
 
 _update = per_task(fields("p g m v size", COEFFICIENTS), reduction.chunks)
