@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from foveal.kernels.compiler import Function, Kernel, apart, fields, floats, helper, integers, named_after
+from foveal.kernels.compiler import Function, Kernel, fields, floats, helper, integers, named_after, rounded
 from foveal.kernels.convolution import deal, tile_rows
 from foveal.kernels.intrinsics import call_inner
 from foveal.kernels.tasks import images, images_a_task, per_task
@@ -154,7 +154,7 @@ def _learning(f: Function) -> Kernel:
 
     The gradient of a panel stands in the scratch of its thread. dx may be x: both lie in the panel's features.
     """
-    return per_task(_LEARN, lambda a: a.panels + 1)(named_after(f, _learn, "affine_", formula=apart(f)))
+    return per_task(_LEARN, lambda a: a.panels + 1)(named_after(f, _learn, "affine_", formula=rounded(f)))
 
 
 LEARNING: dict[str, Kernel] = {f.__name__: _learning(f) for f in FORMULAS if f is not muon}

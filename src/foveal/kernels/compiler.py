@@ -206,6 +206,11 @@ def apart(function: Function) -> Any:
     return njit(error_model="numpy", forceinline=True, fastmath={"contract"}, pipeline_class=_Apart)(function)
 
 
+def rounded(function: Function) -> Any:
+    """Compile a helper, as `apart`, but a product is rounded before it is added to something."""
+    return njit(error_model="numpy", forceinline=True, pipeline_class=_Apart)(function)
+
+
 def named_after(function: Function, frame: Function, prefix: str = "", **names: Any) -> Function:
     """Return the function `frame` with the name of another, behind `prefix`, and with `names` as globals.
 

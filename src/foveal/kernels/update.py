@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from foveal.kernels import reduction
-from foveal.kernels.compiler import Kernel, apart, fields, floats, helper, named_after
+from foveal.kernels.compiler import Kernel, fields, floats, helper, named_after, rounded
 from foveal.kernels.intrinsics import wide_vectors
 from foveal.kernels.tasks import per_task
 
@@ -75,7 +75,7 @@ def rmsprop(p, g, m, v, c):
         p[i] -= lr * d / (np.sqrt(m[i]) + eps)
 
 
-@apart
+@rounded
 def adam_step(p, g, m, v, c, l2, shrink):
     """m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p = shrink p - (lr/(1-b1^t)) m / (sqrt(v)/sqrt(1-b2^t) + eps)"""
     b1, r1, b2, r2 = np.float32(c[2]), np.float32(1 - c[2]), np.float32(c[3]), np.float32(1 - c[3])
@@ -116,4 +116,4 @@ def _update_chunk(a, task, thread):
 
 _update = per_task(fields("p g m v size", COEFFICIENTS), reduction.chunks)
 FORMULAS = (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw, muon)
-KERNELS: dict[str, Kernel] = {f.__name__: _update(named_after(f, _update_chunk, formula=apart(f))) for f in FORMULAS}
+KERNELS: dict[str, Kernel] = {f.__name__: _update(named_after(f, _update_chunk, formula=rounded(f))) for f in FORMULAS}
