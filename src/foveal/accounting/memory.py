@@ -82,8 +82,8 @@ def measure(net: Any, account: Account, batch: int) -> PlanMemory:
     """Make the network's plans for batches of `batch`, and compare their memory with what the account says.
 
     A plan keeps the input and one map for each block of layers that run as one. Predicted are these maps, for every
-    image, and the parameters; for training also all their gradients. The engine holds more: zeros around maps, space
-    between images, where maxima were. And less: a gradient lies where its map was if nobody reads that any more.
+    image, and the parameters; for training also their gradients, but those that lie where the map was. The engine holds
+    more: zeros around maps, space between images, where maxima were.
 
     Raises
     ------
@@ -99,7 +99,8 @@ def measure(net: Any, account: Account, batch: int) -> PlanMemory:
         ends = {block.nodes[-1].name for block in plan.blocks}
         kept = [r.training_bytes if learns else r.inference_bytes for r in account.rows if r.name in ends]
         parameters = FLOAT * account.totals.parameters * (2 if learns else 1)
-        predicted[kind] = parameters + batch * (FLOAT * volume(account.input_shape) + sum(kept))
+        spent = sum(FLOAT * volume(plan.values[name].shape) for name in plan.spent)
+        predicted[kind] = parameters + batch * (FLOAT * volume(account.input_shape) + sum(kept) - spent)
         measured[kind], parts[kind] = int(plan.nbytes), _parts(plan)
     return PlanMemory(batch, predicted, measured, parts)
 

@@ -105,6 +105,12 @@ class Plan:
             self._make_backward(losses)
 
     @property
+    def spent(self) -> list[str]:
+        """The values whose gradients lie where they themselves were: nobody reads them any more."""
+        found = self._found.items() if self.training else ()
+        return [value for value, terms in found if any(term is self.values[value] for term in terms)]
+
+    @property
     def maps(self) -> list[Map]:
         """All maps, in the order in which they are made."""
         return list(self.values.values())
