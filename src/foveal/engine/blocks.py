@@ -37,10 +37,14 @@ class Activated(Block):
         """Return the step of the sigmoid in place, if the block has one."""
         return [over_runs(self.name, activation.sigmoid_forward, x=y, y=y)] if self.find(L.Sigmoid) else []
 
+    def activation_reads_y(self, relu: bool = True) -> bool:
+        """Whether the activation's gradient is made from y; `relu` says whether that of ReLU is."""
+        return bool(self.find(L.Sigmoid) or (relu and self.find(L.ReLU)))
+
     def activation_backward(self, y: Map, dy: Map, relu: bool = True) -> list[Step]:
         """Return the step that turns dy into the gradient before the activation, in place."""
         kernel = activation.sigmoid_backward if self.find(L.Sigmoid) else activation.relu_backward
-        if self.find(L.Sigmoid) or (relu and self.find(L.ReLU)):
+        if self.activation_reads_y(relu):
             return [over_runs(self.name, kernel, y=y, dy=dy, dx=dy)]
         return []
 
@@ -73,8 +77,8 @@ class ConvolutionBlock(Activated):
 
     @property
     def reads_y(self) -> bool:
-        """Whether the activation's gradient is made from y; behind ReLU, the marks of the pooling say it too."""
-        return bool(self.find(L.Sigmoid) or (self.find(L.ReLU) and self.pool is None))
+        """Whether the activation's gradient is made from y; that of ReLU is in the marks of the pooling."""
+        return self.activation_reads_y(relu=self.pool is None)
 
     def packing(self) -> dict[str, NDArray[np.int64]]:
         """Return the index of weight and bias."""
@@ -157,7 +161,7 @@ class AffineBlock(Activated):
     @property
     def reads_y(self) -> bool:
         """Whether the activation's gradient is made from y."""
-        return bool(self.find(L.Sigmoid) or self.find(L.ReLU))
+        return self.activation_reads_y()
 
     @property
     def units(self) -> int:

@@ -7,6 +7,7 @@ ends with the gradients of all parameters laid out as the parameters are.
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -164,7 +165,11 @@ class Plan:
                 for term in {id(m): m for m in (dy, *self._found[block.result])}.values():
                     self._free[term.shape, term.border].append(term)
         self.backward_steps = steps + self._add_shared()
-        self._backward = Schedule(self.backward_steps)
+
+    @functools.cached_property
+    def _backward(self) -> Schedule:
+        """The backward steps as programs; a training run has its own, with other steps for some of them."""
+        return Schedule(self.backward_steps)
 
     def _make_losses(self, losses: Mapping[str, float]) -> list[Any]:
         self._losses = [(weight, zeros(self.batch), zeros(self.batch)) for weight in losses.values()]
