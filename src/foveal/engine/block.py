@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.graph import Node
-from foveal.kernels.buffers import Border, Map
+from foveal.kernels.buffers import Border, Map, Scratch
 from foveal.kernels.isa import ISA
 from foveal.kernels.steps import Step
 
@@ -37,7 +37,7 @@ class Block:
     input_shape: tuple[int, ...]
     graph_input: tuple[int, ...]
     isa: ISA
-    threads: int
+    scratch: Scratch
     sources: tuple[str, ...] = field(init=False, default=())
     x: Map = field(init=False, repr=False)
     y: Map = field(init=False, repr=False)
@@ -47,6 +47,11 @@ class Block:
     gradient_steps: list[Step] = field(init=False, repr=False, default_factory=list)  # what `learn` replaces
     flat: ClassVar[bool] = False  # whether x and dx have no borders: the block knows rows of features, not pixels
     spends_x: ClassVar[bool] = False  # whether backward has read x before it writes dx, so that dx may lie there
+
+    @property
+    def threads(self) -> int:
+        """Most threads that will run its steps."""
+        return self.scratch.threads
 
     @property
     def name(self) -> str:

@@ -61,7 +61,7 @@ class ConvolutionBlock(Activated):
             conv, shape = self.layer, self.input_shape
             window = Window.resolve(shape[1:], conv.kernel, conv.stride, conv.padding, conv.dilation)
             filters, groups = self.bank
-            self._geometry = correlation(shape, filters, window, groups, self.isa, self.vectors)
+            self._geometry = correlation(shape, filters, window, groups, self.isa, self.vectors, self.scratch)
         return self._geometry
 
     @property

@@ -27,6 +27,7 @@ from foveal.engine.fallback import FallbackBlock
 from foveal.engine.joins import AddBlock, ConcatBlock, JoinFallbackBlock
 from foveal.engine.single import SINGLE, BatchNormAddBlock, BatchNormBlock
 from foveal.graph import INPUT, Graph, Node
+from foveal.kernels.buffers import Scratch
 from foveal.kernels.isa import ISA
 
 
@@ -53,7 +54,7 @@ class Cut:
     """
 
     def __init__(self, graph: Graph, isa: ISA, threads: int, shared: Set[int] = frozenset()) -> None:
-        self.graph, self.isa, self.threads, self.shared = graph, isa, threads, shared
+        self.graph, self.isa, self.scratch, self.shared = graph, isa, Scratch(threads), shared
         self.blocks: list[Block] = []
         self._ends = set(graph.scores.values())
         self._readers: dict[str, list[Node]] = {name: [] for name in (INPUT, *(n.name for n in graph.nodes))}
@@ -87,7 +88,7 @@ class Cut:
         self.blocks = [block for block in self.blocks if block is not norm]
         nodes = [*norm.nodes, first, *self._activation_behind(first)]
         (other,) = (source for source in sources if source != norm.result)
-        block = BatchNormAddBlock(nodes, norm.input_shape, norm.graph_input, self.isa, self.threads)
+        block = BatchNormAddBlock(nodes, norm.input_shape, norm.graph_input, self.isa, self.scratch)
         self._append(block, norm.sources[0], other)
 
     def _norm_before(self, node: Node) -> Block | None:
@@ -112,11 +113,11 @@ class Cut:
         if name in self._shapes:
             return name
         order = Node(name, L.Flatten(), (value,), (math.prod(shape),))
-        return self._append(FallbackBlock([order], shape, shape, self.isa, self.threads), value)
+        return self._append(FallbackBlock([order], shape, shape, self.isa, self.scratch), value)
 
     def _taken(self, first: Node, shape: Shape) -> Block:
         """Return the block of a node that reads a map of `shape`, with the nodes behind it that it can take in."""
-        layer, where = first.layer, (shape, self.graph.input_shapes(first.name)[0], self.isa, self.threads)
+        layer, where = first.layer, (shape, self.graph.input_shapes(first.name)[0], self.isa, self.scratch)
         if isinstance(layer, L.Join):
             return self._join([first], *where)
         if isinstance(layer, L.Affine):

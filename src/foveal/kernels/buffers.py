@@ -9,6 +9,7 @@ a flattened map is also a row of a matrix.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any, TypeVar
@@ -27,6 +28,28 @@ def zeros(size: int, dtype: Any = np.float32) -> NDArray[Any]:
     memory = np.zeros(size + SLACK + 64 // item, dtype)
     start = -memory.ctypes.data % 64 // item
     return memory[start : start + size + SLACK]
+
+
+class Scratch:
+    """Memory that the steps of one plan use one after the other, a part of it for each thread.
+
+    Attributes
+    ----------
+    threads : int
+        Most threads that will run the steps.
+    size : int
+        Floats of a thread's part.
+    """
+
+    size = 1 << 17  # 0.5 MB: it stays in the second-level cache
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    @functools.cached_property
+    def memory(self) -> NDArray[np.float32]:
+        """The parts, one behind the other; made at the first use."""
+        return zeros(self.threads * self.size)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ floats. The filter is packed in panels of the tile's width: (panel, tap, run, co
 
 from __future__ import annotations
 
+import numpy as np
+
 from foveal.kernels.compiler import arguments, block_pointer, fields, floats, helper, integers
-from foveal.kernels.intrinsics import call_outer, call_pool, call_unpool, call_winners
+from foveal.kernels.intrinsics import call_outer, call_pool, call_transform, call_unpool, call_winners, call_winograd
 from foveal.kernels.tasks import per_task
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -58,9 +60,9 @@ def panel(a, p):
 def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
     """Compute `lines` rows of panel p from row number `row` on; each meets the taps that reach into its map.
 
-    With each row x moves on by `fetch` bytes; if this is not 0, tiles that can fetch what the last tap will soon read.
+    x : the row of the map that the first of them meets, or its transformed patches; x_row : floats from a line to the
+    next
     """
-    table, taps, w, channel, width, _ = panel(a, p)
     live = integers(a.live, 2 * (row + lines))
     done = 0
     while done < lines:
@@ -68,15 +70,28 @@ def tile_lines(a, p, x, y, ys, floor, tail, row, lines, x_row, y_row):
         while done + same < lines and live[2 * (row + done + same)] == first:
             same += 1
         line, to = x + 4 * done * x_row, y + 4 * done * y_row
-        if a.edges:
-            for side in range(2):
-                edge_lines(a, side, p, line, to, ys, floor, first, count, same, x_row, y_row, tail)
-        soon = line + 4 * integers(taps, 2 * (first + count))[2 * (first + count - 1)] + min(a.fetch, AHEAD)
-        pace = a.fetch // (max(1, a.few + a.more) * count * a.K) + 1
-        tile_rows(table, (a.small, a.few, a.more), line + 4 * a.at * a.xs, a.xs, 1, w, width, taps + 16 * first, count,
-                  a.K, a.bias + 4 * channel, 0, to + 4 * a.at * ys, ys, floor, tail, a.small * a.xs, soon, pace, same,
-                  x_row, y_row)  # fmt: skip
+        if a.transform:
+            patch_lines(a, p, line, to, ys, floor, first, count, same, x_row, y_row, tail)
+        else:
+            direct_lines(a, p, line, to, ys, floor, first, count, same, x_row, y_row, tail)
         done += same
+
+
+@helper
+def direct_lines(a, p, x, y, ys, floor, first, count, lines, x_row, y_row, tail):
+    """Compute `lines` rows that meet the same taps: `count` from number `first` of the table on.
+
+    With each row x moves on by `fetch` bytes; if this is not 0, tiles that can fetch what the last tap will soon read.
+    """
+    table, taps, w, channel, width, _ = panel(a, p)
+    if a.edges:
+        for side in range(2):
+            edge_lines(a, side, p, x, y, ys, floor, first, count, lines, x_row, y_row, tail)
+    soon = x + 4 * integers(taps, 2 * (first + count))[2 * (first + count - 1)] + min(a.fetch, AHEAD)
+    pace = a.fetch // (max(1, a.few + a.more) * count * a.K) + 1
+    tile_rows(table, (a.small, a.few, a.more), x + 4 * a.at * a.xs, a.xs, 1, w, width, taps + 16 * first, count, a.K,
+              a.bias + 4 * channel, 0, y + 4 * a.at * ys, ys, floor, tail, a.small * a.xs, soon, pace, lines, x_row,
+              y_row)  # fmt: skip
 
 
 @helper
@@ -93,20 +108,79 @@ def edge_lines(a, side, p, x, y, ys, floor, first, count, lines, x_row, y_row, t
                    lines, x_row, y_row)  # fmt: skip
 
 
-_PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block live fetch"
-FORWARD = fields(f"{_PLACES} {PANELS}", "floor")
+WINOGRAD = (
+    "transform points depth some beside pixel line down reach patch point channel below patch_row patches patches_size"  # 0: direct sums
+)
+
+
+@helper
+def patch_lines(a, p, x, y, ys, floor, first, count, lines, x_row, y_row, tail):
+    """Compute `lines` rows from the transformed patches x: `few` tiles of `small` pixels, and one up to the end."""
+    if a.few > 0:
+        add_patches(a, p, x, y, ys, floor, first, count, a.few, lines, x_row, y_row, tail)
+    if a.more > 0:
+        x, y = x + 4 * a.few * a.beside * a.patch, y + 4 * a.at * ys
+        add_patches(a, p, x, y, ys, floor, first, count, 1, lines, x_row, y_row, tail)
+
+
+@helper
+def add_patches(a, p, x, y, ys, floor, first, count, tiles, lines, x_row, y_row, tail):
+    """Compute `tiles` tiles in each of `lines` rows, `some` channels at a time, whose filters stay in L1."""
+    table, taps, u, channel, width, _ = panel(a, p)
+    if a.depth == 1:  # the inner loop goes over kernel rows
+        call_winograd(integers(table, 1)[0], x, a.patch, a.point, a.below, u, taps + 16 * first, 1, count,
+                      a.bias + 4 * channel, 0, y, ys, floor, tail, tiles, lines, x_row, y_row)  # fmt: skip
+        return
+    for k in range(0, a.depth, a.some):
+        call_winograd(integers(table, 1)[0], x + 4 * k * a.channel, a.patch, a.point, a.channel,
+                      u + 4 * k * a.points * width, taps + 16 * first, count, min(a.some, a.depth - k),
+                      a.bias + 4 * channel, int(k > 0), y, ys, floor if k + a.some >= a.depth else -np.inf, tail, tiles,
+                      lines, x_row, y_row)  # fmt: skip
+
+
+@helper
+def what_tiles_read(a, x, lines, thread):
+    """Return where what `lines` rows of outputs meet begins, and how far it is from one row to the next.
+
+    That is x itself, or, in the thread's scratch, the transformed patches of its rows.
+    """
+    if a.transform == 0:
+        return x, a.x_row
+    to, rows = a.patches + 4 * thread * a.patches_size, (lines - 1) * a.down + a.reach
+    if a.few > 0:
+        call_transform(a.transform, x, a.small // a.beside * a.pixel, a.pixel, to, a.patch, a.point, a.depth,
+                       a.few * a.beside, rows, a.line, a.patch_row)  # fmt: skip
+    if a.more > 0:
+        call_transform(a.transform, x + 4 * a.at * a.pixel, a.small // a.beside * a.pixel, a.pixel,
+                       to + 4 * a.few * a.beside * a.patch, a.patch, a.point, a.depth, a.beside, rows, a.line,
+                       a.patch_row)  # fmt: skip
+    return to, a.down * a.patch_row
+
+
+@per_task(fields("x u transform panels T S points depth width last_width"), lambda a: a.panels * a.T)
+def winograd_filters(a, task, thread):
+    """The transformed filters of F(m, S), (panel, tap, channel, point, column); a task is a tap of a panel."""
+    p, t = task // a.T, task % a.T
+    width = a.last_width if p == a.panels - 1 else a.width
+    first = a.depth * (p * a.width * a.T + t * width)
+    call_transform(a.transform, a.x + 4 * a.S * first, width, a.depth * width, a.u + 4 * a.points * first,
+                   a.points * width, width, width, a.depth, 1, 0, 0)  # fmt: skip
+
+
+_PLACES = "x x_image x_plane x_row xs bias y y_image y_plane y_row ys n planes rows columns block split live fetch"
+FORWARD = fields(f"{_PLACES} {PANELS} {WINOGRAD}", "floor")
 forward_block = block_pointer(FORWARD)
 
 
 @helper
-def compute_rows(a, n, o, start):
-    """y[n, o, p, q, :] = max(floor, bias + sum over taps) for a block of output rows of a plane."""
-    for p in range(a.panels):
+def compute_rows(a, n, o, start, first, stop, thread):
+    """y[n, o, p, q, :] = max(floor, bias + sum over taps) for a block of output rows of a plane, and some panels."""
+    lines = min(a.block, a.rows - start)
+    x, x_row = what_tiles_read(a, a.x + 4 * (n * a.x_image + o * a.x_plane + start * a.x_row), lines, thread)
+    for p in range(first, stop):
         _, _, _, channel, _, tail = panel(a, p)
-        x = a.x + 4 * (n * a.x_image + o * a.x_plane + start * a.x_row)
         y = a.y + 4 * (n * a.y_image + o * a.y_plane + start * a.y_row + channel)
-        lines = min(a.block, a.rows - start)
-        tile_lines(a, p, x, y, a.ys, a.floor, tail, o * a.rows + start, lines, a.x_row, a.y_row)
+        tile_lines(a, p, x, y, a.ys, a.floor, tail, o * a.rows + start, lines, x_row, a.y_row)
 
 
 @helper
@@ -115,11 +189,13 @@ def blocks(a):
     return (a.rows + a.block - 1) // a.block
 
 
-@per_task(FORWARD, lambda a: a.n * a.planes * blocks(a))
+@per_task(FORWARD, lambda a: a.n * a.planes * blocks(a) * a.split)
 def convolution_forward(a, task, thread):
-    """One problem; a task is a block of output rows of a plane."""
-    plane, start = task // blocks(a), task % blocks(a) * a.block
-    compute_rows(a, plane // a.planes, plane % a.planes, start)
+    """One problem; a task is a block of output rows of a plane, or, of few images, some of its panels."""
+    at, group = task // a.split, task % a.split
+    plane, start = at // blocks(a), at % blocks(a) * a.block
+    first, stop = group * a.panels // a.split, (group + 1) * a.panels // a.split
+    compute_rows(a, plane // a.planes, plane % a.planes, start, first, stop, thread)
 
 
 @per_task(fields("problems count n"), lambda a: a.n)
@@ -130,7 +206,7 @@ def convolutions_forward(a, image, thread):
         one = arguments(forward_block(problems[i]))
         for plane in range(one.planes):
             for start in range(0, one.rows, one.block):
-                compute_rows(one, image, plane, start)
+                compute_rows(one, image, plane, start, 0, one.panels, thread)
 
 
 _POOL = "pool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel marks_vector scratch scratch_size"
@@ -143,7 +219,7 @@ def pooled_blocks(a):
 
 
 @per_task(
-    fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live fetch slots {PANELS} {_POOL}", "floor"),
+    fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live fetch slots {PANELS} {WINOGRAD} {_POOL}", "floor"),
     lambda a: a.n * pooled_blocks(a),
 )
 def convolution_pool_forward(a, task, thread):
@@ -156,18 +232,21 @@ def convolution_pool_forward(a, task, thread):
     ring = integers(scratch, a.ph)  # the addresses of a window's rows, in front of the rows themselves
     together = (a.slots - a.ph) // a.sh + 1
     n, start = task // pooled_blocks(a), task % pooled_blocks(a) * a.block
+    stop = min(start + a.block, a.pooled_rows)
+    top = start * a.sh
+    x, x_row = what_tiles_read(a, a.x + 4 * (n * a.x_image + top * a.x_row), (stop - 1) * a.sh + a.ph - top, thread)
     for p in range(a.panels):
         _, _, _, channel, width, tail = panel(a, p)
-        done, q, stop = start * a.sh, start, min(start + a.block, a.pooled_rows)
+        done, q = top, start
         while q < stop:
             count = min(together, stop - q)
             done, needed = max(done, q * a.sh), (q + count - 1) * a.sh + a.ph
             while done < needed:
                 slot = done % a.slots
                 lines = min(needed - done, a.slots - slot)  # up to where the ring begins again
-                x = a.x + 4 * (n * a.x_image + done * a.x_row)
                 y = scratch + 4 * HEADER + 4 * slot * a.columns * width
-                tile_lines(a, p, x, y, width, -float("inf"), a.lanes, done, lines, a.x_row, a.columns * width)
+                tile_lines(a, p, x + 4 * (done - top) * x_row, y, width, -float("inf"), a.lanes, done, lines, x_row,
+                           a.columns * width)  # fmt: skip
                 done += lines
             for row in range(q, q + count):
                 for r in range(a.ph):

@@ -21,7 +21,7 @@ from foveal.geometry import Window
 from foveal.kernels import convolution as loops
 from foveal.kernels import pooltile, winnertile
 from foveal.kernels.assembler import assemble
-from foveal.kernels.buffers import Border, Map, in_space, zeros
+from foveal.kernels.buffers import Border, Map, Scratch, in_space, zeros
 from foveal.kernels.isa import ISA
 from foveal.kernels.large import is_large
 from foveal.kernels.live import Reaches, by_row, by_tap, reaches
@@ -29,6 +29,8 @@ from foveal.kernels.panels import WORTH, Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
 from foveal.kernels.tiles import Tile, choose_outer
+from foveal.kernels.winograd_steps import DIRECT, Winograd
+from foveal.kernels.winograd_steps import choose as choose_winograd
 
 NONE = -float("inf")
 PARTS = 16  # a batch's gradient is summed in at most so many parts, whatever the number of threads
@@ -37,6 +39,7 @@ PART_MACS = 800  # multiply-adds of the gradient for each float of its parts, so
 TOGETHER = 200_000  # floats of the filters of problems that are computed image by image (0.8 MB)
 RING = 5_000  # floats of un-pooled rows that wait for pooling (20 KB): they stay in L1
 CHANNELS = 32  # from which on a weight gradient has a run for each kernel column
+VECTORS = (1, 2, 3, 4)  # in a panel of filters
 PIXELS = 140  # pixels of a weight gradient's tile: what it reads of x and dy stays in L1 between tiles
 
 
@@ -56,6 +59,8 @@ class Correlation:
     isa : ISA
     vectors : int
         Vectors in a panel, if the filters are already packed so; 0 leaves the choice to the tile.
+    scratch : Scratch, optional
+        Of the plan: with it, Winograd's algorithm takes the place of the direct sums where it is faster.
     """
 
     shape: tuple[int, ...]
@@ -64,6 +69,7 @@ class Correlation:
     groups: int
     isa: ISA
     vectors: int = 0
+    scratch: Scratch | None = None
 
     @property
     def C(self) -> int:
@@ -126,7 +132,9 @@ class Correlation:
         Q = self.output[-1]
         rows = math.prod(self.shape[1:]) if self.pointwise else Q
         tile = choose_outer(self.isa, rows, self.K // self.groups, self.vectors)
-        return Panels(tile, tuple(taps), run, self.K // self.groups, Q)
+        cut = Panels(tile, tuple(taps), run, self.K // self.groups, Q)
+        way = None if self.vectors else self._winograd(cut, VECTORS)
+        return way.cut if way else cut
 
     @functools.cached_property
     def _shape_only(self) -> Panels:
@@ -165,9 +173,22 @@ class Correlation:
                                  for size, out, kernel, stride, (before, _), dilation in axes)  # fmt: skip
         return planes, rows, columns
 
-    def _met(self, cut: Panels, fetch: int = 0) -> dict[str, Any]:
-        """Return the arguments that say which taps each output meets, how they lie in memory, and what is fetched."""
-        return _met(cut, *self.live, 1 if self.dense else self.space.kernel[-1], fetch)
+    @property
+    def _reach(self) -> int:
+        """Rows of x from the first that an output row meets to the last."""
+        return (self.space.kernel[1] - 1) * self.space.dilation[1] + 1
+
+    @property
+    def _each(self) -> int:
+        """Taps of a kernel row."""
+        return 1 if self.dense else self.space.kernel[-1]
+
+    def _winograd(self, cut: Panels, vectors: Sequence[int], least: int = 1) -> Winograd | None:
+        """Return how rows of neighbouring pixels meet the filters in fewer products, in panels so wide, or None."""
+        (planes, _, S), (_, down, across) = self.space.kernel, self.space.stride
+        if self.scratch is None or not self.dense or across > 1 or max(planes, in_space(self.output, 1)[0]) > 1:
+            return None
+        return choose_winograd(cut, S, self.C, tuple(vectors), down, self._reach, least)
 
     def _source(self, x: Map) -> int:
         """Return the address of the window of the first output: x's origin without its own padding."""
@@ -188,16 +209,38 @@ class Correlation:
             return row.forward(name, x.as_one_row(), w, bias, y.as_one_row(), floor)
         (O, P, Q), (sd, sh, sw) = in_space(self.output, 1), self.space.stride
         cut = self.panels(x)
-        met = self._met(cut, _moved(x, self.space.stride, (O, P, Q)))
-        block = P if x.n * O >= PARTS else max(1, -(-P // 8))
-        return self._together([
-            step(name, loops.convolution_forward, tile=str(cut.tile), macs=x.n * self.macs // self.groups,
-                 keep=(x, y, w, bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
-                 x_row=sh * x.row, xs=sw * x.pixel, w=w.ctypes.data + dw, bias=bias.ctypes.data + db,
-                 y=y.address + dy, y_image=y.image, y_plane=y.plane, y_row=y.row, ys=y.pixel, n=x.n, planes=O, rows=P,
-                 columns=Q, block=block, floor=floor, **met)
+        fetch = _moved(x, self.space.stride, (O, P, Q))
+        way = self._winograd(cut, [cut.tile.C])
+        split, block = way.tasks(x.n, P, sh, self._reach) if way else (1, _rows(P, x.n * O))
+        packing, tiles = self._tiles(name, cut, way, x, w, sh, *self.live, self._each, fetch)
+        return packing + self._together([
+            step(name, loops.convolution_forward, tile=str(way or cut.tile), macs=x.n * self.macs // self.groups,
+                 keep=(x, y, tiles["w"], bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
+                 x_row=sh * x.row, xs=sw * x.pixel, bias=bias.ctypes.data + db, y=y.address + dy, y_image=y.image,
+                 y_plane=y.plane, y_row=y.row, ys=y.pixel, n=x.n, planes=O, rows=P, columns=Q, block=block,
+                 split=split, floor=floor, **tiles | {"w": tiles["w"].ctypes.data + dw})
             for dx, dy, dw, db in self._groups(x, w)
         ], x.n)  # fmt: skip
+
+    def _tiles(
+        self, name: str, cut: Panels, way: Winograd | None, x: Map, w: NDArray[Any], down: int,
+        planes: Reaches, rows: Reaches, columns: Reaches | None, each: int, fetch: int = 0,
+    ) -> tuple[list[Step], dict[str, Any]]:  # fmt: skip
+        """Return the steps that make filters ready, and the arguments that say what tiles multiply, and in which order.
+
+        down : rows of x from an output row to the next
+        planes, rows, columns : which kernel planes, rows and columns each output plane, row and column meets inside of x
+        each, fetch : taps of a kernel row; bytes from what a row meets to what the next does, if they are to be fetched
+        """
+        order, live = by_row(planes, rows, each)
+        if way is None:
+            kind = "outer_soon" if fetch else "outer"
+            return [], {"w": w, "live": live, "fetch": fetch, **DIRECT,
+                        **cut.arguments(order, kind, columns, each)}
+        filters, u = way.filters(name, w)
+        assert self.scratch is not None
+        made = way.arguments(order, x.pixel, x.row, down, self.scratch)
+        return [filters], {"w": u, "live": live, **made}
 
     def _together(self, problems: list[Step], n: int) -> list[Step]:
         """Return one step for problems that read the same images, if there are enough of these for all threads.
@@ -246,17 +289,21 @@ class Correlation:
         (ph, pw), (ph_s, pw_s) = pool.kernel, pool.stride
         sh, sw = self.window.stride
         row_size = self.output[1] * cut.tile.width
+        way = self._winograd(cut, [cut.tile.C], ph)
         slots = max(ph, RING // row_size) if ph_s <= ph else ph
         size = loops.HEADER + slots * row_size
         scratch = zeros(threads * size)
         row = f"max_pool_{self.isa.name}_{ph}x{pw}_{int(marks is not None)}"
         address = self._pool(row, pooltile.forward(self.isa, (ph, pw), marks is not None))
-        block = PP if x.n >= PARTS else max(1, -(-PP // 8))
+        block = _rows(PP, x.n)
+        block = min(block, (way.lines(sh, self._reach) - ph) // ph_s + 1) if way else block
+        packing, tiles = self._tiles(name, cut, way, x, w, sh, *self.live, self._each)
         return [
-            step(name, loops.convolution_pool_forward, tile=str(cut.tile), macs=x.n * self.macs, keep=(x, y, w, bias),
-                 x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, w=w, bias=bias, y=y.address,
-                 y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block,
-                 slots=slots, floor=floor, **self._met(cut), pool=address, ph=ph, sh=ph_s, sw=pw_s,
+            *packing,
+            step(name, loops.convolution_pool_forward, tile=str(way or cut.tile), macs=x.n * self.macs,
+                 keep=(x, y, w, bias), x=self._source(x), x_image=x.image, x_row=sh * x.row, xs=sw * x.pixel, bias=bias,
+                 y=y.address, y_image=y.image, y_row=y.row, ys=y.pixel, n=x.n, columns=self.output[1], block=block,
+                 slots=slots, floor=floor, **tiles, pool=address, ph=ph, sh=ph_s, sw=pw_s,
                  pooled_rows=PP, pooled_columns=PQ, marks=marks if marks is not None else 0, **self._marks(pool),
                  marks_vector=pooltile.mark_bytes(self.isa, pool.kernel), scratch=scratch, scratch_size=size)
         ]  # fmt: skip
@@ -461,8 +508,13 @@ class Correlation:
             if not starts:  # these inputs meet no output: dx is the bias
                 met_planes, met_rows, each = (*(np.ones((p.count, 1), bool) for p in phases[:2]), 1)
             fetch = _moved(dy, (1, 1, 1), counts)
-            reached = _met(cut, met_planes, met_rows, met_columns if starts else None, each, fetch)
-            block = counts[1] if dy.n * counts[0] >= PARTS else max(1, -(-counts[1] // 8))
+            split, block = 1, _rows(counts[1], dy.n * counts[0])
+            way = None
+            if self.scratch and merge and starts and len(taps[0]) == counts[0] == 1:
+                reach = taps[1][0][1] - taps[1][-1][1] + 1
+                way = choose_winograd(cut, len(taps[2]), K, VECTORS, 1, reach, 1)
+            if way:
+                cut, (split, block) = way.cut, way.tasks(dy.n, counts[1], 1, reach)
             y_plane, y_row, ys = (a * b for a, b in zip(self.space.stride, to, strict=True))
             for g in range(self.groups):
                 none = np.full((1, 1, C), -1, np.int64)
@@ -471,14 +523,18 @@ class Correlation:
                 macs = dy.n * math.prod(counts) * len(starts) * run * C
                 y = dx.address + 4 * (sum(p.first * s for p, s in zip(phases, to, strict=True)) + g * C)
                 packing.append(step(name, gather, x=w, index=index, y=packed, size=cut.size, keep=(w,)))
+                filters, tiles = self._tiles(
+                    name, cut, way, dy, packed, 1, met_planes, met_rows, met_columns if starts else None, each, fetch
+                )
+                packing += filters
                 if with_bias:
                     packing.append(step(name, gather, x=bias, index=g * C + np.arange(C), y=start, size=C))
                 problems.append(
-                    step(name, loops.convolution_forward, tile=str(cut.tile), macs=macs, keep=(dy, dx),
-                         x=at + 4 * g * K, x_image=dy.image, x_plane=dy.plane, x_row=dy.row, xs=dy.pixel, w=packed,
-                         bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
-                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, floor=floor,
-                         **reached)
+                    step(name, loops.convolution_forward, tile=str(way or cut.tile), macs=macs, keep=(dy, dx),
+                         x=at + 4 * (g * K + (min(starts) if way else 0)), x_image=dy.image, x_plane=dy.plane,
+                         x_row=dy.row, xs=dy.pixel, bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
+                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, split=split, floor=floor,
+                         **tiles)
                 )  # fmt: skip
         return packing + self._together(problems, dy.n)
 
@@ -497,10 +553,9 @@ class _Phase:
         return reaches(self.at + np.arange(self.count), np.array([-e for _, e in self.taps[::-1]], np.int64), size)
 
 
-def _met(cut: Panels, planes: Reaches, rows: Reaches, columns: Reaches | None, each: int, fetch: int) -> dict[str, Any]:
-    order, live = by_row(planes, rows, each)
-    kind = "outer_soon" if fetch else "outer"
-    return {"live": live, "fetch": fetch, **cut.arguments(order, kind, columns, each)}
+def _rows(rows: int, planes: int) -> int:
+    """Return how many rows of each of so many planes a task computes: all of them, or an eighth of the rows of a few."""
+    return rows if planes >= PARTS else max(1, -(-rows // 8))
 
 
 def _moved(x: Map, stride: Sequence[int], outputs: Sequence[int]) -> int:

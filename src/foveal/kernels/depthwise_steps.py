@@ -15,7 +15,7 @@ from foveal.geometry import Window
 from foveal.kernels import depthwise as loops
 from foveal.kernels import depthwise_tile
 from foveal.kernels.assembler import assemble
-from foveal.kernels.buffers import Map, in_space, zeros
+from foveal.kernels.buffers import Map, Scratch, in_space, zeros
 from foveal.kernels.convolution_steps import NONE, PARTS, Correlation, _Phase
 from foveal.kernels.isa import ISA
 from foveal.kernels.lanes import pixels_go_past
@@ -31,12 +31,15 @@ WEIGHTS = 32  # weights of a kernel row that a tile meets at once, at most
 SPARE = 4  # registers of a gradient tile that hold no sum of weights
 
 
-def correlation(shape: tuple[int, ...], K: int, window: Window, groups: int, isa: ISA, vectors: int = 0) -> Correlation:
+def correlation(
+    shape: tuple[int, ...], K: int, window: Window, groups: int, isa: ISA, vectors: int = 0,
+    scratch: Scratch | None = None,
+) -> Correlation:
     """Return how a convolution runs: channel by channel if each is a group with few filters, else on the matrix tile.
 
     Parameters
     ----------
-    shape, K, window, groups, isa, vectors
+    shape, K, window, groups, isa, vectors, scratch
         As of `Correlation`.
 
     Examples
@@ -48,7 +51,7 @@ def correlation(shape: tuple[int, ...], K: int, window: Window, groups: int, isa
     """
     if 1 < groups == shape[0] and K // groups <= isa.lanes // 2:
         return Depthwise(shape, K, window, groups, isa)
-    return Correlation(shape, K, window, groups, isa, vectors)
+    return Correlation(shape, K, window, groups, isa, vectors, scratch)
 
 
 class Depthwise(Correlation):

@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from foveal.kernels import pooltile, winnertile
+from foveal.kernels import pooltile, winnertile, winogradtile
 from foveal.kernels.tile import I64, INNER, OUTER, signature
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
@@ -67,6 +67,18 @@ def call_unpool(typing, tile, rows, ds, sd, n, channels, y, ys, marks, ms, db):
 def call_winners(typing, tile, x, xr, xs, xn, y, ys, yn, marks, ms, mn, w, ws, wr, db, M, N):
     """Call a tile of winners by its address; the arguments are those of `winnertile.WINNERS`."""
     return tile_call(winnertile.WINNERS)
+
+
+@intrinsic
+def call_winograd(typing, tile, x, xs, xp, xk, w, taps, T, K, init, more, y, ys, floor, tail, M, N, xn, yn):
+    """Call a tile of Winograd's products by its address; the arguments are those of `winogradtile.MULTIPLY`."""
+    return tile_call(winogradtile.MULTIPLY)
+
+
+@intrinsic
+def call_transform(typing, tile, x, xs, xk, y, ys, yk, K, M, N, xn, yn):
+    """Call one of Winograd's transforms by its address; the arguments are those of `winogradtile.TRANSFORM`."""
+    return tile_call(winogradtile.TRANSFORM)
 
 
 @intrinsic
@@ -314,8 +326,10 @@ __all__ = [
     "call_kernel",
     "call_outer",
     "call_pool",
+    "call_transform",
     "call_unpool",
     "call_winners",
+    "call_winograd",
     "compare_exchange",
     "exchange",
     "f32_pointer",

@@ -78,10 +78,6 @@ class Panels:
         """
         t, rows = self.tile, self.rows
         numbers = np.arange(len(self.taps)) if order is None else order
-
-        def taps(width: int) -> Index:
-            return np.stack([np.array(self.taps, np.int64)[numbers], numbers * self.run * width], 1).ravel()
-
         tiles, small, more = split(rows, t.R)
         few, at, edges = tiles - more, 0, None if columns is None else self.edges(numbers, columns, each)
         if edges is not None:  # the first tile and the last one are apart
@@ -91,9 +87,19 @@ class Panels:
             "small": small, "few": few, "more": more, "at": at, "each": each, "edges": 0 if edges is None else edges,
             "main": table(kind, t, t.C, rows) if self.count > 1 else np.zeros(1, np.int64),
             "last": table(kind, t, self.last_width // t.isa.lanes, rows),
-            "taps": taps(t.width), "last_taps": taps(self.last_width), "T": len(self.taps), "K": self.run,
-            "width": t.width, "last_width": self.last_width, "panels": self.count, "channels": self.columns,
-            "lanes": t.isa.lanes,
+            **self.layout(numbers),
+        }  # fmt: skip
+
+    def layout(self, numbers: Index) -> dict[str, Any]:
+        """Return the fields of `convolution.PANELS` that say how the filters lie; `numbers`: the taps of the table."""
+
+        def taps(width: int) -> Index:
+            return np.stack([np.array(self.taps, np.int64)[numbers], numbers * self.run * width], 1).ravel()
+
+        return {
+            "taps": taps(self.tile.width), "last_taps": taps(self.last_width), "T": len(self.taps), "K": self.run,
+            "width": self.tile.width, "last_width": self.last_width, "panels": self.count, "channels": self.columns,
+            "lanes": self.tile.isa.lanes,
         }  # fmt: skip
 
     def edges(self, numbers: Index, columns: Reaches, each: int) -> Index | None:

@@ -204,7 +204,7 @@ def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
     e = Emitter(isa, outer_name(isa, R, C, fetch), OUTER)
 
     def tap(t: Any, done: Any, x: Any, acc: list[Any]) -> list[Any]:
-        xt, wt = _numbers(e, t, 2)
+        xt, wt = tap_numbers(e, t, 2)
         return _run(e, (R, C), range(R), e.at(x, xt), e.at(e.args["w"], wt), e.args["K"], acc, fetch, done)
 
     return _tiles(e, R, C, tap)
@@ -225,7 +225,7 @@ def edge(isa: ISA, R: int, C: int, most: int) -> str:
     e = Emitter(isa, edge_name(isa, R, C, most), OUTER)
 
     def tap(t: Any, _: Any, x: Any, acc: list[Any]) -> list[Any]:
-        xt, wt, K, case = _numbers(e, t, 4)
+        xt, wt, K, case = tap_numbers(e, t, 4)
         spans = [range(R), *(range(n, R) for n in range(1, most + 1)), *(range(R - n) for n in range(1, most + 1))]
         x, w = e.at(x, xt), e.at(e.args["w"], wt)
         return e.choose(case, [functools.partial(_run, e, (R, C), rows, x, w, K, acc) for rows in spans])
@@ -233,7 +233,7 @@ def edge(isa: ISA, R: int, C: int, most: int) -> str:
     return _tiles(e, R, C, tap)
 
 
-def _numbers(e: Emitter, t: Any, count: int) -> list[Any]:
+def tap_numbers(e: Emitter, t: Any, count: int) -> list[Any]:
     """Return the `count` numbers of tap t."""
     first = e.b.gep(e.args["taps"], [e.b.mul(t, I64(count))], source_etype=I64)
     return [e.b.load(e.b.gep(first, [I64(i)], source_etype=I64), typ=I64) for i in range(count)]
@@ -285,7 +285,7 @@ def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]],
         before = b.mul(b.add(b.mul(n, a["M"]), m), a["T"])
         acc = e.loop(a["T"], [(e.vector, v) for v in start], lambda t, acc: tap(t, b.add(before, t), x, acc))
         acc = e.unless(unbounded, acc, lambda v: e.max(v, floor))
-        _store(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
+        store_rows(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
 
     def line(n: Any, pointers: list[Any]) -> list[Any]:
@@ -297,7 +297,7 @@ def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]],
     return e.finish()
 
 
-def _store(e: Emitter, acc: list[list[Any]], y: Any) -> None:
+def store_rows(e: Emitter, acc: list[list[Any]], y: Any) -> None:
     """Store whole vectors, but of the last column only `tail` lanes."""
     b, V, C = e.b, e.V, len(acc[0])
     whole, partial, done = (e.function.append_basic_block(n) for n in ("whole", "partial", "done"))
@@ -355,15 +355,17 @@ def inner(isa: ISA, R: int, C: int) -> str:
 def _lane_sums(e: Emitter, vectors: list[Any]) -> Any:
     """Return one vector whose lane i is the sum over the lanes of vectors[i]: a tree of log2(V) pairwise levels.
 
-    A level adds neighbours (even + odd lanes) of two vectors and packs both halves into one, so V vectors cost V - 1
-    additions instead of V * log2(V).
+    A level adds neighbours (lanes whose numbers differ in one bit) of two vectors and packs both halves into one, so V
+    vectors cost V - 1 additions instead of V * log2(V). Where the bit is 0 a sum is one of the first vector, where it is
+    1 of the second; so one operand needs no lane to move.
     """
     V = e.V
-    index = ir.VectorType(I32, V)
-    even = ir.Constant(index, list(range(0, 2 * V, 2)))
-    odd = ir.Constant(index, list(range(1, 2 * V, 2)))
     level = [*vectors, *[e.zero] * (V - len(vectors))]
+    distance = 1
     while len(level) > 1:
+        places = [lane + (V if lane & distance else 0) for lane in range(V)]
+        here, there = (ir.Constant(ir.VectorType(I32, V), [p ^ d for p in places]) for d in (0, distance))
         pairs = zip(level[::2], level[1::2], strict=True)
-        level = [e.b.fadd(e.b.shuffle_vector(p, q, even), e.b.shuffle_vector(p, q, odd)) for p, q in pairs]
+        level = [e.b.fadd(e.b.shuffle_vector(p, q, here), e.b.shuffle_vector(p, q, there)) for p, q in pairs]
+        distance *= 2
     return level[0]

@@ -19,6 +19,7 @@ from foveal.kernels.assembler import assemble
 from foveal.kernels.isa import ISA
 
 LOAD = 0.08  # cycles
+EACH = 1.5  # cycles that an accumulator costs however many products it adds up
 FAR = 0.25  # cycles more for a vector of w, where a panel of w has more bytes than NEAR: it comes from beyond L1, for
 NEAR = 200_000  # each tile again, and does not always come in time
 
@@ -99,6 +100,20 @@ def _outer_cost(isa: ISA, R: int, C: int) -> float:
     LOAD is what a load adds although it should be hidden; measured, tiles with fewer loads are a little faster.
     """
     return max(R * C / 2, (R + C) / 2 + 0.25, isa.latency / 2) + LOAD * (R + C)
+
+
+def outer_cycles(t: Tile, rows: int, columns: int, depth: int) -> float:
+    """Return the cycles of rows x columns, `depth` multiply-adds each, with this outer tile, if w comes in time."""
+    tiles, small, more = split(rows, t.R)
+
+    def panel(c: int) -> float:
+        def one(r: int) -> float:
+            return depth * _outer_cost(t.isa, r, c) + EACH * r * c
+
+        return more * one(small + 1) + (tiles - more) * one(small) if c else 0.0
+
+    vectors = -(-columns // t.isa.lanes)
+    return vectors // t.C * panel(t.C) + panel(vectors % t.C)
 
 
 @functools.cache
