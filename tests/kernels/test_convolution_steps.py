@@ -140,6 +140,26 @@ def test_large_maps_are_fetched_ahead(name, case, monkeypatch):
 
 
 @every_isa
+def test_gradient_of_fewer_images_than_parts(name):
+    """The program of a batch also runs for fewer images: what other runs left in a part's memory does not count."""
+    case = FIXED[7]
+    g, (x, w, _) = geometry(case, name), case.arrays(np.float32)
+    dy = np.random.default_rng(1).standard_normal((len(x), *g.y_shape)).astype(np.float32)
+    xm, dym = images(g, case, x), Map(len(x), g.y_shape, g.dy_border)
+    dym.view[...] = dy
+    dw, db = gradient_memory(g.weight_size), gradient_memory(g.bias_size)
+    steps = g.weight_gradient("test", xm, dym, dw, db)
+    run = program(steps)
+    for n in (len(x), 3):
+        for s in steps:
+            s.resize(n)
+        run.run()
+        expected = reference.correlate_grad(x[:n], w, dy[:n], **case.options)[1:]
+        np.testing.assert_allclose(unpacked(dw, g.weight_index, w.shape), expected[0], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(unpacked(db, g.bias_index, (g.K,)), expected[1], rtol=0, atol=1e-4)
+
+
+@every_isa
 @pytest.mark.parametrize("spatial", [(10, 21), (7, 7), (210,), (3, 7, 10)])
 def test_pixels_without_borders_are_one_row(name, spatial, monkeypatch):
     """1x1: all pixels are one row, which dw takes in parts that fit in L1."""

@@ -34,9 +34,18 @@ def gradient(g: Correlation | Depthwise, case: Case) -> Any:
     return rng.standard_normal((case.x_shape[0], *g.y_shape)).astype(np.float32)
 
 
+def of_a_patch(size: Any) -> Any:
+    """Return the sums of absolute values that bound the errors of Winograd's algorithm: a result has those of others.
+
+    It is made of numbers that neighbours in the row have in common, up to eight times as large.
+    """
+    return np.broadcast_to(8 * size.max(-1, keepdims=True), size.shape)
+
+
 def check_forward(
-    g: Correlation | Depthwise, case: Case, floor: float = NONE, margins: tuple[Border, Border] = MARGINS
-) -> None:
+    g: Correlation | Depthwise, case: Case, floor: float = NONE, margins: tuple[Border, Border] = MARGINS,
+    magnitude: Any = lambda size: size,
+) -> None:  # fmt: skip
     """Hold y, and that nothing else is written."""
     x, w, b = case.arrays(np.float32)
     y, xm = Map(len(x), g.y_shape, margins[1]), images(g, case, x, margins[0])
@@ -44,12 +53,15 @@ def check_forward(
     program(g.forward("test", xm, packed(w, g.weight_index), packed(b, g.bias_index), y, floor)).run()
     expected = np.maximum(reference.correlate(x, w, b, **case.options), floor)
     size = reference.correlate(abs(x), abs(w), abs(b), **case.options)
-    assert_close_to_reference(y.view, expected, size, n=w[0].size + 2)
+    assert_close_to_reference(y.view, expected, magnitude(size), n=w[0].size + 2)
     assert_untouched(y, before)
     np.testing.assert_array_equal(bits(xm.data), bits(kept), "x was written")
 
 
-def check_gradients(g: Correlation | Depthwise, case: Case, margins: tuple[Border, Border] = MARGINS) -> None:
+def check_gradients(
+    g: Correlation | Depthwise, case: Case, margins: tuple[Border, Border] = MARGINS,
+    magnitude: Any = lambda size: size,
+) -> None:  # fmt: skip
     """Hold dx, dw and db, and that nothing else is written."""
     x, w, _ = case.arrays(np.float32)
     dy, dym = gradient(g, case), Map(len(x), g.y_shape, g.dy_border)
@@ -60,9 +72,9 @@ def check_gradients(g: Correlation | Depthwise, case: Case, margins: tuple[Borde
     steps = g.weight_gradient("test", images(g, case, x, margins[0]), dym, dw, db)
     program(steps + g.input_gradient("test", dym, packed(w, g.weight_index), dx)).run()
     expected = reference.correlate_grad(x, w, dy, **case.options)
-    sizes = reference.correlate_grad(abs(x), abs(w), abs(dy), **case.options)
+    dx_size, *sizes = reference.correlate_grad(abs(x), abs(w), abs(dy), **case.options)
     got = dx.view, unpacked(dw, g.weight_index, w.shape), unpacked(db, g.bias_index, (g.K,))
     terms = w.size // case.groups, dy.size // g.K, dy.size // g.K
-    for ours, theirs, size, n in zip(got, expected, sizes, terms, strict=True):
+    for ours, theirs, size, n in zip(got, expected, (magnitude(dx_size), *sizes), terms, strict=True):
         assert_close_to_reference(ours, theirs, size, n + 2)
     assert_untouched(dx, before)

@@ -10,11 +10,12 @@ import numpy as np
 
 from foveal.bench.harness import OURS, Contest, Work
 from foveal.geometry import Window
-from foveal.kernels.buffers import Map, zeros
+from foveal.kernels.buffers import Map, Scratch, zeros
 from foveal.kernels.convolution_steps import Correlation
 from foveal.kernels.depthwise_steps import correlation
 from foveal.kernels.isa import host
 from foveal.kernels.steps import program
+from foveal.kernels.threads import pool
 from foveal.reference import correlate, correlate_grad
 
 PASSES = ("forward", "weight gradient", "input gradient")
@@ -59,7 +60,7 @@ def _contests(torch: Any | None, layer: Layer) -> list[Contest]:
     rng = np.random.default_rng(0)
     x, w = (rng.standard_normal(shape, np.float32) for shape in (layer.x, layer.w))
     window = Window.resolve(layer.x[2:], layer.w[2:], layer.stride, layer.padding, layer.dilation)
-    g = correlation(layer.x[1:], layer.w[0], window, layer.groups, host())
+    g = correlation(layer.x[1:], layer.w[0], window, layer.groups, host(), scratch=Scratch(pool().size))
     dy = rng.standard_normal((len(x), *g.y_shape), np.float32)
     ours, flop = _ours(layer, g, x, w, dy), 2.0 * len(x) * g.macs
     peers: dict[str, dict[str, Work]] = _torch(torch, layer, x, w, dy) if torch is not None else {}

@@ -108,8 +108,8 @@ def edge_lines(a, side, p, x, y, ys, floor, first, count, lines, x_row, y_row, t
                    lines, x_row, y_row)  # fmt: skip
 
 
-WINOGRAD = (
-    "transform points depth some beside pixel line down reach patch point channel below patch_row patches patches_size"  # 0: direct sums
+WINOGRAD = (  # all 0 where sums are direct
+    "transform points depth some beside pixel line down reach patch point channel below patch_row patches patches_size"
 )
 
 
@@ -219,7 +219,10 @@ def pooled_blocks(a):
 
 
 @per_task(
-    fields(f"x x_image x_row xs bias y y_image y_row ys n columns block live fetch slots {PANELS} {WINOGRAD} {_POOL}", "floor"),
+    fields(
+        f"x x_image x_row xs bias y y_image y_row ys n columns block live fetch slots {PANELS} {WINOGRAD} {_POOL}",
+        "floor",
+    ),
     lambda a: a.n * pooled_blocks(a),
 )
 def convolution_pool_forward(a, task, thread):
@@ -260,37 +263,43 @@ def convolution_pool_forward(a, task, thread):
 
 
 @helper
-def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, columns, combination, soon=0, pace=0):
+def add_weight_gradient(a, x, dy, dw, dys, dy_row, plane, row, column, rows, columns, combination, zeros=0, soon=0,
+                        pace=0):  # fmt: skip
     """Add what `columns` pixels of `rows` rows give one (panel, tap) of dw: r = run, k = pixels, taps = rows.
 
     Only the rows and columns count in which the tap reaches into the map. Meanwhile the tiles fetch what stands from
     address `soon` on, if they are made for it, `pace` bytes further with each pixel.
+
+    zeros : of a tile's width, if dw holds nothing yet; else 0
     """
     table, _, offset, channel, width, tail = panel(a, combination // a.T)
     t = combination % a.T
     live = integers(a.live + 48 * t, 6)
     above, left = max(0, live[2] - row), max(0, live[4] - column)
     rows, columns = min(rows, live[3] - row) - above, min(columns, live[5] - column) - left
-    if plane < live[0] or plane >= live[1] or rows <= 0 or columns <= 0:
-        return
     to = dw + offset - a.w + 4 * t * a.K * width
+    if plane < live[0] or plane >= live[1] or rows <= 0 or columns <= 0:
+        if zeros:
+            floats(to, a.K * width)[:] = 0
+        return
+    start, start_row = (zeros, 0) if zeros else (to, width)
     x, dy = x + 4 * (above * a.x_row + left * a.xs), dy + 4 * (above * dy_row + left * dys)
     x += 4 * integers(a.taps, 2 * a.T)[2 * t]
-    tile_rows(table, (a.small, a.few, a.more), x, 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows, columns, to,
-              width, to, width, -float("inf"), tail, a.ahead, soon, pace)  # fmt: skip
+    tile_rows(table, (a.small, a.few, a.more), x, 1, a.xs, dy + 4 * channel, dys, a.pixel_rows, rows, columns,
+              start, start_row, to, width, -float("inf"), tail, a.ahead, soon, pace)  # fmt: skip
 
 
 _GRADIENT = "x x_image x_row xs dy dy_image dw dw_size db db_size n parts columns block pixel_rows live ahead"
 
 
 @helper
-def add_bias_gradient(a, dy, db, rows, columns, p):
+def add_bias_gradient(a, dy, db, rows, columns, p, zeros):
     """Add the sum over `columns` pixels of `rows` rows of dy for panel p: the weight gradient of an input of ones."""
     _, _, _, channel, width, tail = panel(a, p)
     table = a.one_last if p == a.panels - 1 else a.one_main
     to = db + 4 * channel
-    tile_rows(table, (1, 1, 0), a.one, 0, 0, dy + 4 * channel, a.dys, a.one_rows, rows, columns, to, width, to, width,
-              -float("inf"), tail)  # fmt: skip
+    tile_rows(table, (1, 1, 0), a.one, 0, 0, dy + 4 * channel, a.dys, a.one_rows, rows, columns, zeros or to, 0, to,
+              width, -float("inf"), tail)  # fmt: skip
 
 
 @helper
@@ -321,7 +330,7 @@ def first_met(a, i):
     return x, 4 * rows * a.x_row, dy, 4 * rows * a.dy_row
 
 
-_ALONE = "x_plane dy_plane dy_row dys groups planes rows cuts one one_rows one_main one_last"
+_ALONE = "x_plane dy_plane dy_row dys groups planes rows cuts one one_rows one_main one_last zeros"
 
 
 @per_task(fields(f"{_GRADIENT} {_ALONE} {PANELS}"), lambda a: a.parts * a.groups)
@@ -335,23 +344,25 @@ def convolution_weight_gradient(a, task, thread):
     part, group, combinations = task // a.groups, task % a.groups, a.panels * a.T
     dw = a.dw + 4 * part * a.dw_size
     first, stop = group * combinations // a.groups, (group + 1) * combinations // a.groups
-    for c in range(first, stop):
-        _, _, offset, _, width, _ = panel(a, c // a.T)
-        floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
-        if c % a.T == 0:
-            floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
     begin, end = part * a.n // a.parts * blocks_of_image(a), (part + 1) * a.n // a.parts * blocks_of_image(a)
+    if begin == end:  # fewer images than parts
+        for c in range(first, stop):
+            _, _, offset, _, width, _ = panel(a, c // a.T)
+            floats(dw + offset - a.w + 4 * (c % a.T) * a.K * width, a.K * width)[:] = 0
+            floats(a.db + 4 * (part * a.db_size + c // a.T * a.width), width)[:] = 0
     for i in range(begin, end):
         plane, row, column, rows, columns, x, dy = block_of_pixels(a, i)
         x_next, x_bytes, dy_next, dy_bytes = first_met(a, min(i + 1, end - 1))
         share = (x_bytes + dy_bytes) // (stop - first) + 1
         pace = share // ((a.few + a.more) * rows * columns) + 1
+        zeros = a.zeros if i == begin else 0
         for c in range(first, stop):
             at = share * (c - first)
             soon = dy_next + at if at < dy_bytes else x_next + at - dy_bytes
             if c % a.T == 0:
-                add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T)
-            add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, plane, row, column, rows, columns, c, soon, pace)
+                add_bias_gradient(a, dy, a.db + 4 * part * a.db_size, rows, columns, c // a.T, zeros)
+            add_weight_gradient(a, x, dy, dw, a.dys, a.dy_row, plane, row, column, rows, columns, c, zeros, soon,
+                                pace)  # fmt: skip
 
 
 _UNPOOL = "unpool ph sh sw pooled_rows pooled_columns marks marks_image marks_pixel scratch scratch_size dys"

@@ -23,12 +23,13 @@ from foveal.kernels import pooltile, winnertile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.buffers import Border, Map, Scratch, in_space, zeros
 from foveal.kernels.isa import ISA
+from foveal.kernels.lanes import pixels_go_past
 from foveal.kernels.large import is_large
 from foveal.kernels.live import Reaches, by_row, by_tap, reaches
 from foveal.kernels.panels import WORTH, Index, Panels
 from foveal.kernels.reduction import gather, sum_parts
 from foveal.kernels.steps import Step, step
-from foveal.kernels.tiles import Tile, choose_outer
+from foveal.kernels.tiles import PAST, Tile, choose_outer
 from foveal.kernels.winograd_steps import DIRECT, Winograd
 from foveal.kernels.winograd_steps import choose as choose_winograd
 
@@ -212,7 +213,9 @@ class Correlation:
         fetch = _moved(x, self.space.stride, (O, P, Q))
         way = self._winograd(cut, [cut.tile.C])
         split, block = way.tasks(x.n, P, sh, self._reach) if way else (1, _rows(P, x.n * O))
-        packing, tiles = self._tiles(name, cut, way, x, w, sh, *self.live, self._each, fetch)
+        packing, tiles = self._tiles(
+            name, cut, way, x, w, sh, *self.live, self._each, fetch, pixels_go_past(y, self.isa)
+        )
         return packing + self._together([
             step(name, loops.convolution_forward, tile=str(way or cut.tile), macs=x.n * self.macs // self.groups,
                  keep=(x, y, tiles["w"], bias), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane,
@@ -225,18 +228,20 @@ class Correlation:
     def _tiles(
         self, name: str, cut: Panels, way: Winograd | None, x: Map, w: NDArray[Any], down: int,
         planes: Reaches, rows: Reaches, columns: Reaches | None, each: int, fetch: int = 0,
+        past: bool = False,
     ) -> tuple[list[Step], dict[str, Any]]:  # fmt: skip
         """Return the steps that make filters ready, and the arguments that say what tiles multiply, and in which order.
 
         down : rows of x from an output row to the next
-        planes, rows, columns : which kernel planes, rows and columns each output plane, row and column meets inside of x
+        planes, rows, columns : which kernel planes, rows and columns each output plane, row and column meets in x
         each, fetch : taps of a kernel row; bytes from what a row meets to what the next does, if they are to be fetched
+        past : whether the result goes past the caches
         """
         order, live = by_row(planes, rows, each)
         if way is None:
-            kind = "outer_soon" if fetch else "outer"
-            return [], {"w": w, "live": live, "fetch": fetch, **DIRECT,
-                        **cut.arguments(order, kind, columns, each)}
+            past = past and cut.columns % self.isa.lanes == 0  # each group begins with a line of its own
+            kind = ("outer_soon" if fetch else "outer") + past * PAST
+            return [], {"w": w, "live": live, "fetch": fetch, **DIRECT, **cut.arguments(order, kind, columns, each)}
         filters, u = way.filters(name, w)
         assert self.scratch is not None
         made = way.arguments(order, x.pixel, x.row, down, self.scratch)
@@ -321,10 +326,8 @@ class Correlation:
         cut, parts = self._gradient_panels(x), self.parts(x.n)
         size = self.weight_size // self.groups
         groups = 1 if parts >= PARTS // 2 else min(-(-PARTS // parts), cut.count * len(cut.taps))
-        pixels = PIXELS // 2 if self.pointwise else PIXELS  # one tap: all of x goes through the caches for a few tiles
-        most, cuts = max(1, round(pixels / Q)), -(-Q // pixels)  # some short rows, or a part of a long one
+        most, cuts = max(1, round(PIXELS / Q)), -(-Q // PIXELS)  # some short rows, or a part of a long one
         block = -(-P // -(-P // most))  # as many rows in each, nearly
-        ahead = -(-Q // cuts) * x.pixel if self.pointwise else cut.tile.R  # the next pixels, or the next tile's rows
         pixel_rows = np.array([(t * sh * x.row, t * dy.row) for t in range(min(block, P))], np.int64).ravel()
         steps = []
         one, one_rows = np.ones(1, np.float32), pixel_rows * np.resize([0, 1], pixel_rows.size)
@@ -336,9 +339,9 @@ class Correlation:
                      keep=(x, dy), x=self._source(x) + dx, x_image=x.image, x_plane=sd * x.plane, x_row=sh * x.row,
                      xs=sw * x.pixel, dy=dy.address + ddy, dy_image=dy.image, dy_plane=dy.plane, dy_row=dy.row,
                      dys=dy.pixel, dw=to, dw_size=size, db=sums, db_size=cut.padded, n=x.n, parts=parts, groups=groups,
-                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, ahead=ahead,
+                     planes=O, rows=P, columns=Q, block=block, cuts=cuts, pixel_rows=pixel_rows, ahead=2 * cut.tile.R,
                      live=self._gradient_live(cut), one=one, one_rows=one_rows, one_main=narrow["main"],
-                     one_last=narrow["last"], w=0, **cut.arguments(kind="outer_soon")),
+                     one_last=narrow["last"], zeros=zeros(cut.tile.width), w=0, **cut.arguments(kind="outer_soon")),
                 _sum_parts(name, to, size, parts, dw, dwo),
                 _sum_parts(name, sums, cut.padded, parts, db, dbo),
             ]  # fmt: skip
@@ -515,6 +518,7 @@ class Correlation:
                 way = choose_winograd(cut, len(taps[2]), K, VECTORS, 1, reach, 1)
             if way:
                 cut, (split, block) = way.cut, way.tasks(dy.n, counts[1], 1, reach)
+            inside = met_columns if starts else None
             y_plane, y_row, ys = (a * b for a, b in zip(self.space.stride, to, strict=True))
             for g in range(self.groups):
                 none = np.full((1, 1, C), -1, np.int64)
@@ -523,18 +527,17 @@ class Correlation:
                 macs = dy.n * math.prod(counts) * len(starts) * run * C
                 y = dx.address + 4 * (sum(p.first * s for p, s in zip(phases, to, strict=True)) + g * C)
                 packing.append(step(name, gather, x=w, index=index, y=packed, size=cut.size, keep=(w,)))
-                filters, tiles = self._tiles(
-                    name, cut, way, dy, packed, 1, met_planes, met_rows, met_columns if starts else None, each, fetch
-                )
+                filters, tiles = self._tiles(name, cut, way, dy, packed, 1, met_planes, met_rows, inside, each, fetch,
+                                             pixels_go_past(dx, self.isa))  # fmt: skip
                 packing += filters
                 if with_bias:
                     packing.append(step(name, gather, x=bias, index=g * C + np.arange(C), y=start, size=C))
                 problems.append(
                     step(name, loops.convolution_forward, tile=str(way or cut.tile), macs=macs, keep=(dy, dx),
                          x=at + 4 * (g * K + (min(starts) if way else 0)), x_image=dy.image, x_plane=dy.plane,
-                         x_row=dy.row, xs=dy.pixel, bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row, ys=ys, n=dy.n,
-                         planes=counts[0], rows=counts[1], columns=counts[2], block=block, split=split, floor=floor,
-                         **tiles)
+                         x_row=dy.row, xs=dy.pixel, bias=start, y=y, y_image=dx.image, y_plane=y_plane, y_row=y_row,
+                         ys=ys, n=dy.n, planes=counts[0], rows=counts[1], columns=counts[2], block=block, split=split,
+                         floor=floor, **tiles)
                 )  # fmt: skip
         return packing + self._together(problems, dy.n)
 
@@ -554,7 +557,7 @@ class _Phase:
 
 
 def _rows(rows: int, planes: int) -> int:
-    """Return how many rows of each of so many planes a task computes: all of them, or an eighth of the rows of a few."""
+    """Return how many rows of each of so many planes a task computes: all, or an eighth where planes are few."""
     return rows if planes >= PARTS else max(1, -(-rows // 8))
 
 

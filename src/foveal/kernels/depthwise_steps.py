@@ -32,7 +32,12 @@ SPARE = 4  # registers of a gradient tile that hold no sum of weights
 
 
 def correlation(
-    shape: tuple[int, ...], K: int, window: Window, groups: int, isa: ISA, vectors: int = 0,
+    shape: tuple[int, ...],
+    K: int,
+    window: Window,
+    groups: int,
+    isa: ISA,
+    vectors: int = 0,
     scratch: Scratch | None = None,
 ) -> Correlation:
     """Return how a convolution runs: channel by channel if each is a group with few filters, else on the matrix tile.

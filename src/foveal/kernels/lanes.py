@@ -12,7 +12,7 @@ from typing import Any
 from foveal.kernels.buffers import Map
 from foveal.kernels.isa import ISA
 from foveal.kernels.large import is_large
-from foveal.kernels.tile import GROUP, I32, I64, Emitter
+from foveal.kernels.tile import GROUP, I64, Emitter
 
 
 def pixels_go_past(y: Map, isa: ISA) -> bool:
@@ -38,9 +38,8 @@ def store_channels(e: Emitter, pixels: Sequence[tuple[Sequence[Any], Any]], live
     b.position_at_end(whole)
     for values, place in pixels:
         for i, value in enumerate(values):
-            made = b.store(value, e.at(place, I64(i * V)), align=4 * V if past else 4)
-            if past:
-                made.set_metadata("nontemporal", e.module.add_metadata([I32(1)]))
+            to = e.at(place, I64(i * V))
+            e.store_past(value, to) if past else b.store(value, to, align=4)
     b.branch(done)
     b.position_at_end(partial)
     masks = [e.below(b.sub(live, I64(i * V))) for i in range(vectors)]

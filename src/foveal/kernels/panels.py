@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from foveal.kernels.convolution import EDGE
 from foveal.kernels.live import Piece, Reaches, pieces, saved
-from foveal.kernels.tiles import Tile, edge_address, split, table
+from foveal.kernels.tiles import PAST, Tile, edge_address, split, table
 
 Index = NDArray[np.int64]
 MOST = 4  # pixels at an end of a row that a tile leaves out where they meet only padding
@@ -79,7 +79,7 @@ class Panels:
         t, rows = self.tile, self.rows
         numbers = np.arange(len(self.taps)) if order is None else order
         tiles, small, more = split(rows, t.R)
-        few, at, edges = tiles - more, 0, None if columns is None else self.edges(numbers, columns, each)
+        few, at, edges = tiles - more, 0, None if columns is None else self.edges(numbers, columns, each, kind)
         if edges is not None:  # the first tile and the last one are apart
             at = small + (more > 0)
             few, more = max(0, few - (1 if more else 2)), max(0, more - 1)
@@ -102,7 +102,7 @@ class Panels:
             "lanes": self.tile.isa.lanes,
         }  # fmt: skip
 
-    def edges(self, numbers: Index, columns: Reaches, each: int) -> Index | None:
+    def edges(self, numbers: Index, columns: Reaches, each: int, kind: str = "outer") -> Index | None:
         """Return what the tiles at the ends of a row do: two times EDGE numbers, and taps; None if it does not pay.
 
         The numbers are the tiles for a full panel and for the last one, where the taps of these stand, how many taps a
@@ -123,7 +123,7 @@ class Panels:
             head[side, 4:] = len(row), end.start
             for i, width in enumerate(widths[self.count == 1 :], self.count == 1):
                 vectors = width // self.tile.isa.lanes
-                head[side, i] = edge_address(self.tile.isa, end.stop - end.start, vectors, most)
+                head[side, i] = edge_address(self.tile.isa, end.stop - end.start, vectors, most, kind.endswith(PAST))
                 head[side, 2 + i] = head.size + sum(t.size for t in taps)
                 taps.append(
                     np.array([self._edge_tap(f, p, each, unit, width, most) for f in numbers[::each] for p in row])

@@ -93,6 +93,11 @@ class Emitter:
     def store(self, value: Any, pointer: Any, mask: Any) -> None:
         self.b.call(self._masked_store, [value, pointer, I32(4), mask])
 
+    def store_past(self, value: Any, pointer: Any) -> None:
+        """Store a vector at a multiple of its size, past the caches."""
+        made = self.b.store(value, pointer, align=4 * self.V)
+        made.set_metadata("nontemporal", self.module.add_metadata([I32(1)]))
+
     def prefetch(self, pointer: Any, level: int = 1) -> None:
         """Fetch what is at an address into the cache of this level, to be read soon."""
         self.b.call(self._prefetch, [pointer, I32(0), I32(4 - level), I32(1)])
@@ -185,44 +190,45 @@ class Emitter:
         return str(self.module)
 
 
-def outer_name(isa: ISA, R: int, C: int, fetch: str = "") -> str:
+def outer_name(isa: ISA, R: int, C: int, fetch: str = "", past: bool = False) -> str:
     """Return the name of the broadcast tile that `outer` makes."""
-    return f"sgemm_outer{fetch and '_' + fetch}_{isa.name}_{R}x{C * isa.lanes}"
+    return f"sgemm_outer{fetch and '_' + fetch}{past * '_past'}_{isa.name}_{R}x{C * isa.lanes}"
 
 
-def outer(isa: ISA, R: int, C: int, fetch: str = "") -> str:
+def outer(isa: ISA, R: int, C: int, fetch: str = "", past: bool = False) -> str:
     """Return the IR of the broadcast tile: R rows by C vectors, repeated M times downwards, and that N times.
 
     fetch : what is fetched into the first-level cache with each k: "x", what stands `ahead` floats behind it; "w", the
         same, one vector of a row of w in each tile; "soon", that of x, and `pace` bytes further each time what stands
         from address `soon` on
+    past : write whole vectors of y past the caches
 
     Between the N lines x and y advance by xn and yn floats, and init starts again: lines are the rows of a map.
 
     `tail` says how many lanes of the last vector are stored (lanes for all): the others may hold anything.
     """
-    e = Emitter(isa, outer_name(isa, R, C, fetch), OUTER)
+    e = Emitter(isa, outer_name(isa, R, C, fetch, past), OUTER)
 
     def tap(t: Any, done: Any, x: Any, acc: list[Any]) -> list[Any]:
         xt, wt = tap_numbers(e, t, 2)
         return _run(e, (R, C), range(R), e.at(x, xt), e.at(e.args["w"], wt), e.args["K"], acc, fetch, done)
 
-    return _tiles(e, R, C, tap)
+    return _tiles(e, R, C, tap, past)
 
 
-def edge_name(isa: ISA, R: int, C: int, most: int) -> str:
+def edge_name(isa: ISA, R: int, C: int, most: int, past: bool = False) -> str:
     """Return the name of the tile that `edge` makes."""
-    return f"sgemm_edge{most}_{isa.name}_{R}x{C}"
+    return f"sgemm_edge{most}{past * '_past'}_{isa.name}_{R}x{C}"
 
 
-def edge(isa: ISA, R: int, C: int, most: int) -> str:
+def edge(isa: ISA, R: int, C: int, most: int, past: bool = False) -> str:
     """Return the IR of a broadcast tile for the ends of a row: a tap is (X_t, W_t, K_t, case).
 
     case : 0 all rows; 1 ... most without so many rows at the beginning; most + 1 ... 2 most without rows at the end
 
     The arguments are those of `outer`, of which `K` and `ahead` are not read.
     """
-    e = Emitter(isa, edge_name(isa, R, C, most), OUTER)
+    e = Emitter(isa, edge_name(isa, R, C, most, past), OUTER)
 
     def tap(t: Any, _: Any, x: Any, acc: list[Any]) -> list[Any]:
         xt, wt, K, case = tap_numbers(e, t, 4)
@@ -230,7 +236,7 @@ def edge(isa: ISA, R: int, C: int, most: int) -> str:
         x, w = e.at(x, xt), e.at(e.args["w"], wt)
         return e.choose(case, [functools.partial(_run, e, (R, C), rows, x, w, K, acc) for rows in spans])
 
-    return _tiles(e, R, C, tap)
+    return _tiles(e, R, C, tap, past)
 
 
 def tap_numbers(e: Emitter, t: Any, count: int) -> list[Any]:
@@ -273,7 +279,7 @@ def _run(
     return [*acc[:begin], *sums, *acc[stop:]]
 
 
-def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]], list[Any]]) -> str:
+def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]], list[Any]], past: bool = False) -> str:
     """Emit M tiles downwards in each of N lines, `tap(t, done, x, acc)` adding what a tap gives; `done` counts taps."""
     a, b = e.args, e.b
     floor = e.splat(a["floor"])
@@ -285,7 +291,7 @@ def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]],
         before = b.mul(b.add(b.mul(n, a["M"]), m), a["T"])
         acc = e.loop(a["T"], [(e.vector, v) for v in start], lambda t, acc: tap(t, b.add(before, t), x, acc))
         acc = e.unless(unbounded, acc, lambda v: e.max(v, floor))
-        store_rows(e, [acc[r * C : (r + 1) * C] for r in range(R)], y)
+        store_rows(e, [acc[r * C : (r + 1) * C] for r in range(R)], y, past)
         return [e.at(p, b.mul(a[s], I64(R))) for p, s in ((x, "xs"), (init, "is"), (y, "ys"))]
 
     def line(n: Any, pointers: list[Any]) -> list[Any]:
@@ -297,18 +303,22 @@ def _tiles(e: Emitter, R: int, C: int, tap: Callable[[Any, Any, Any, list[Any]],
     return e.finish()
 
 
-def store_rows(e: Emitter, acc: list[list[Any]], y: Any) -> None:
-    """Store whole vectors, but of the last column only `tail` lanes."""
+def store_rows(e: Emitter, acc: list[list[Any]], y: Any, past: bool = False) -> None:
+    """Store whole vectors, but of the last column only `tail` lanes; `past`: whole ones past the caches."""
     b, V, C = e.b, e.V, len(acc[0])
     whole, partial, done = (e.function.append_basic_block(n) for n in ("whole", "partial", "done"))
     places = [[e.at(y, b.add(b.mul(e.args["ys"], I64(r)), I64(c * V))) for c in range(C)] for r in range(len(acc))]
+
+    def put(value: Any, place: Any) -> None:
+        e.store_past(value, place) if past else b.store(value, place, align=4)
+
     for values, targets in zip(acc, places, strict=True):
         for value, place in zip(values[:-1], targets[:-1], strict=True):
-            b.store(value, place, align=4)
+            put(value, place)
     b.cbranch(b.icmp_signed("<", e.args["tail"], I64(V)), partial, whole)
     b.position_at_end(whole)
     for values, targets in zip(acc, places, strict=True):
-        b.store(values[-1], targets[-1], align=4)
+        put(values[-1], targets[-1])
     b.branch(done)
     b.position_at_end(partial)
     mask = e.below(e.args["tail"])
@@ -356,8 +366,8 @@ def _lane_sums(e: Emitter, vectors: list[Any]) -> Any:
     """Return one vector whose lane i is the sum over the lanes of vectors[i]: a tree of log2(V) pairwise levels.
 
     A level adds neighbours (lanes whose numbers differ in one bit) of two vectors and packs both halves into one, so V
-    vectors cost V - 1 additions instead of V * log2(V). Where the bit is 0 a sum is one of the first vector, where it is
-    1 of the second; so one operand needs no lane to move.
+    vectors cost V - 1 additions instead of V * log2(V). Where the bit is 0 a sum is one of the first vector, where it
+    is 1 of the second; so one operand needs no lane to move.
     """
     V = e.V
     level = [*vectors, *[e.zero] * (V - len(vectors))]

@@ -18,6 +18,7 @@ from foveal.kernels import tile
 from foveal.kernels.assembler import assemble
 from foveal.kernels.isa import ISA
 
+PAST = "_past"  # kind of a tile that writes y past the caches
 LOAD = 0.08  # cycles
 EACH = 1.5  # cycles that an accumulator costs however many products it adds up
 FAR = 0.25  # cycles more for a vector of w, where a panel of w has more bytes than NEAR: it comes from beyond L1, for
@@ -45,18 +46,18 @@ class Tile:
 def address(kind: str, isa: ISA, R: int, C: int) -> int:
     """Return the address of a tile, assembled at its first use.
 
-    kind : "inner", or "outer", perhaps with "_x", "_w" or "_soon", what it fetches ahead
+    kind : "inner", or "outer", perhaps with "_x", "_w" or "_soon", what it fetches ahead, and "_past"
     """
     if kind != "inner":
-        fetch = kind.removeprefix("outer").removeprefix("_")
-        return assemble(tile.outer_name(isa, R, C, fetch), tile.outer(isa, R, C, fetch), isa)
+        fetch, past = kind.removesuffix(PAST).removeprefix("outer").removeprefix("_"), kind.endswith(PAST)
+        return assemble(tile.outer_name(isa, R, C, fetch, past), tile.outer(isa, R, C, fetch, past), isa)
     return assemble(f"sgemm_inner_{isa.name}_{R}x{C}", tile.inner(isa, R, C), isa)
 
 
 @functools.cache
-def edge_address(isa: ISA, R: int, C: int, most: int) -> int:
+def edge_address(isa: ISA, R: int, C: int, most: int, past: bool) -> int:
     """Return the address of an edge tile that leaves out up to `most` rows, assembled at its first use."""
-    return assemble(tile.edge_name(isa, R, C, most), tile.edge(isa, R, C, most), isa)
+    return assemble(tile.edge_name(isa, R, C, most, past), tile.edge(isa, R, C, most, past), isa)
 
 
 def split(rows: int, R: int) -> tuple[int, int, int]:

@@ -85,8 +85,9 @@ class Winograd:
         def unit(c: int) -> float:
             loads = self.n * (c + self.R) / 2 + 0.3
             sums = depth * max(1.1 * self.R * c * self.n / 2, loads)
-            times = -(-self.depth // self.some)  # that results are made; after the first they are added to y
-            return sums + times * (self.R * c * (0.5 * self.n + 3 * self.m) + 10) - 1.5 * self.R * c * self.m if c else 0
+            again = (self.depth - 1) // self.some  # times that results are added to y
+            made = self.R * c * (0.5 * self.n + 1.5 * self.m) + 10
+            return sums + made + again * (made + 1.5 * self.R * c * self.m) if c else 0.0
 
         patch = self.n if self.depth == 1 else -(-self.depth // V) * self.n * 4
         sums = units * (vectors // C * unit(C) + unit(vectors % C))
@@ -115,9 +116,7 @@ class Winograd:
                     last_width=cut.last_width)  # fmt: skip
         return made, u
 
-    def arguments(
-        self, order: NDArray[np.int64], pixel: int, line: int, down: int, scratch: Scratch
-    ) -> dict[str, Any]:
+    def arguments(self, order: NDArray[np.int64], pixel: int, line: int, down: int, scratch: Scratch) -> dict[str, Any]:
         """Return the arguments of a kernel that computes rows of outputs this way.
 
         order : taps by number, list after list
@@ -165,7 +164,9 @@ def _waits(run: int, cut: Panels, near: float) -> float:
 
 
 @functools.cache
-def choose(cut: Panels, S: int, depth: int, vectors: tuple[int, ...], down: int, reach: int, least: int) -> Winograd | None:
+def choose(
+    cut: Panels, S: int, depth: int, vectors: tuple[int, ...], down: int, reach: int, least: int
+) -> Winograd | None:
     """Return the way of F(m, S) with the fewest cycles for rows of a convolution, or None if direct sums take fewer.
 
     Parameters

@@ -31,11 +31,19 @@ from foveal.kernels.isa import ISA
 from foveal.kernels.tile import F32, GROUP, I32, I64, PTR, Emitter, store_rows, tap_numbers
 
 Matrix = tuple[tuple[Fraction, ...], ...]
-MULTIPLY = ("x", "xs", "xp", "xk", "w", "taps", "T", "K", "init", "more", "y", "ys", "floor", "tail", "M", "N",
-            "xn", "yn")  # fmt: skip
+MULTIPLY = (
+    "x", "xs", "xp", "xk", "w", "taps", "T", "K", "init", "more", "y", "ys", "floor", "tail", "M", "N", "xn", "yn",
+)  # fmt: skip
 TRANSFORM = ("x", "xs", "xk", "y", "ys", "yk", "K", "M", "N", "xn", "yn")
 _HALF = Fraction(1, 2)
-_POINTS = (Fraction(0), Fraction(1), Fraction(-1), _HALF, -_HALF, Fraction(-2))  # and infinity: small numbers, both ways
+_POINTS = (
+    Fraction(0),
+    Fraction(1),
+    Fraction(-1),
+    _HALF,
+    -_HALF,
+    Fraction(-2),
+)  # and infinity: small numbers, both ways
 
 
 @functools.cache
