@@ -54,7 +54,7 @@ def check_images(
     """
     array, shape = np.asarray(x), tuple(int(n) for n in input_shape)
     _check_shape(array.shape, shape, where)
-    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
         fix = "Use x.astype(np.uint8) for pixels 0-255, or x.astype(np.float32) for values already scaled."
         raise DTypeError(explain(where, expected="uint8 or floating point values", got=str(array.dtype), fix=fix))
     if not empty and array.shape[0] == 0:

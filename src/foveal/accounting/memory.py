@@ -69,7 +69,7 @@ class PlanMemory:
     predicted, measured : mapping
         Bytes for "inference" and "training".
     parts : mapping of mappings
-        What the measured bytes are for: maps, the zeros around them, parameters with gradients, and the rest.
+        What the measured bytes are for: maps, the zeros around them, parameters with gradients, scratch, and the rest.
     """
 
     batch: int
@@ -83,7 +83,8 @@ def measure(net: Any, account: Account, batch: int) -> PlanMemory:
 
     A plan keeps the input and one map for each block of layers that run as one. Predicted are these maps, for every
     image, and the parameters; for training also their gradients, but those that lie where the map was. The engine holds
-    more: zeros around maps, space between images, where maxima were.
+    more: zeros around maps, space between images, where maxima were, and 0.5 MB of scratch for each thread if
+    convolutions need it.
 
     Raises
     ------
@@ -111,5 +112,7 @@ def _parts(plan: Any) -> dict[str, int]:
     numbers = sum(FLOAT * m.n * volume(m.shape) for m in maps)
     parameters = plan.weights.data.nbytes + (plan.gradients.nbytes if plan.training else 0)
     around = sum(m.nbytes for m in maps) - numbers
-    rest = plan.nbytes - numbers - around - parameters
-    return {"maps": numbers, "around maps": around, "parameters": parameters, "marks, sums and tables": rest}
+    scratch = next((block.scratch.nbytes for block in plan.blocks), 0)
+    rest = plan.nbytes - numbers - around - parameters - scratch
+    return {"maps": numbers, "around maps": around, "parameters": parameters, "scratch": scratch,
+            "marks, sums and tables": rest}  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Any
 
 Work = Callable[[], Any]
 OURS = "foveal"
+LIMIT = "reading"
 REST = 0.05  # seconds before a turn
 WARM_UP = 2  # iterations of a turn that are not counted: threads wake, caches fill
 
@@ -37,18 +38,22 @@ class Contest:
         Floating-point operations of the job (1 FMA = 2 FLOP), or 0.
     iterations : int
         Counted iterations in a turn.
+    limit : callable, optional
+        What only reads the memory that the job must read: nobody is faster. It takes its turn after ours.
     """
 
     name: str
     contestants: Mapping[str, Work]
     flop: float = 0.0
     iterations: int = 8
+    limit: Work | None = None
     times: dict[str, list[list[float]]] = field(default_factory=dict)
     peaks: list[float] = field(default_factory=list)
 
     def round(self, peak: Callable[[], float]) -> None:
         """Let every contestant take its turn."""
-        for name, work in self.contestants.items():
+        turns = [*self.contestants.items(), *([(LIMIT, self.limit)] if self.limit else [])]
+        for name, work in turns:
             time.sleep(REST)
             for _ in range(WARM_UP):
                 work()
@@ -66,12 +71,16 @@ class Contest:
         return statistics.median(t for turn in self.times[name] for t in turn)
 
     def result(self) -> dict[str, Any]:
-        """Return medians in ms, the best peer, the ratio to it and the share of peak."""
+        """Return medians in ms, the best peer, the ratio to it, the most it could be, and the share of peak."""
         peers = [name for name in self.contestants if name != OURS]
         out: dict[str, Any] = {"name": self.name, "ms": {n: round(1e3 * self.median(n), 4) for n in self.contestants}}
         if peers:
             best = min(peers, key=self.median)
-            out["best_peer"], out["ratio"] = best, round(self._ratio(best), 3)
+            out["best_peer"], out["ratio"] = best, round(self._ratio(best, OURS), 3)
+        if self.limit:
+            out["limit_ms"] = round(1e3 * self.median(LIMIT), 4)
+            if peers:
+                out["ratio_at_most"] = round(self._ratio(best, LIMIT), 3)
         if self.flop:
             turns = zip(self.times[OURS], self.peaks, strict=True)
             out["share_of_peak"] = round(statistics.median(self.flop / statistics.median(t) / p for t, p in turns), 3)
@@ -79,8 +88,8 @@ class Contest:
             out["peak_gflops"] = round(statistics.median(self.peaks) / 1e9, 1)
         return out
 
-    def _ratio(self, peer: str) -> float:
-        rounds = zip(self.times[peer], self.times[OURS], strict=True)
+    def _ratio(self, peer: str, name: str) -> float:
+        rounds = zip(self.times[peer], self.times[name], strict=True)
         return statistics.median(statistics.median(a) / statistics.median(b) for a, b in rounds)
 
 

@@ -12,8 +12,9 @@ from foveal.bench.harness import OURS, Contest, Work
 from foveal.geometry import Window
 from foveal.kernels.buffers import Map, Scratch, zeros
 from foveal.kernels.convolution_steps import Correlation
-from foveal.kernels.depthwise_steps import correlation
+from foveal.kernels.depthwise_steps import Depthwise, correlation
 from foveal.kernels.isa import host
+from foveal.kernels.peak import reading
 from foveal.kernels.steps import program
 from foveal.kernels.threads import pool
 from foveal.reference import correlate, correlate_grad
@@ -62,16 +63,16 @@ def _contests(torch: Any | None, layer: Layer) -> list[Contest]:
     window = Window.resolve(layer.x[2:], layer.w[2:], layer.stride, layer.padding, layer.dilation)
     g = correlation(layer.x[1:], layer.w[0], window, layer.groups, host(), scratch=Scratch(pool().size))
     dy = rng.standard_normal((len(x), *g.y_shape), np.float32)
-    ours, flop = _ours(layer, g, x, w, dy), 2.0 * len(x) * g.macs
+    (ours, limits), flop = _ours(layer, g, x, w, dy), 2.0 * len(x) * g.macs
     peers: dict[str, dict[str, Work]] = _torch(torch, layer, x, w, dy) if torch is not None else {}
     return [
-        Contest(f"{layer.name} {name}", {OURS: ours[name], **peers.get(name, {})}, flop, iterations=3)
+        Contest(f"{layer.name} {name}", {OURS: ours[name], **peers.get(name, {})}, flop, 3, limits.get(name))
         for name in layer.passes
     ]
 
 
-def _ours(layer: Layer, g: Correlation, x: Any, w: Any, dy: Any) -> dict[str, Work]:
-    """Return each pass on maps that lie as in a plan, after comparing one image with the formula."""
+def _ours(layer: Layer, g: Correlation, x: Any, w: Any, dy: Any) -> tuple[dict[str, Work], dict[str, Work]]:
+    """Return each pass on maps that lie as in a plan, after comparing one image with the formula; and their limits."""
     n = len(x)
     x_map, y_map = Map(n, g.shape, g.x_border), Map(n, g.y_shape)
     dy_map, dx_map = Map(n, g.y_shape, g.dy_border), Map(n, g.shape)
@@ -90,7 +91,8 @@ def _ours(layer: Layer, g: Correlation, x: Any, w: Any, dy: Any) -> dict[str, Wo
     _agree(y_map.view[:1], correlate(x[:1], w, **layer.options), f"y of {layer.name}")
     if PASSES[2] in programs:
         _agree(dx_map.view[:1], correlate_grad(*one, **layer.options)[0], f"dx of {layer.name}")
-    return {name: run.run for name, run in programs.items()}
+    limits: dict[str, Work] = {PASSES[1]: reading(x_map, dy_map).run} if isinstance(g, Depthwise) else {}
+    return {name: run.run for name, run in programs.items()}, limits
 
 
 def _torch(torch: Any, layer: Layer, x: Any, w: Any, dy: Any) -> dict[str, dict[str, Work]]:

@@ -144,7 +144,8 @@ def _show(result: dict[str, Any]) -> None:
     for c in result.get("contests", ()):
         best = c.get("best_peer", "")
         share = f"{c['share_of_peak']:.0%}" if "share_of_peak" in c else ""
-        ratio = f"{c['ratio']:.2f}" if best else ""
+        most = f", at most {c['ratio_at_most']:.2f}" if "ratio_at_most" in c else ""
+        ratio = f"{c['ratio']:.2f}{most}" if best else ""
         peer = f"{c['ms'][best]:.3f}" if best else ""
         table.add_row(c["name"], f"{c['ms']['foveal']:.3f}", peer, best.removeprefix("torch "), ratio, share)
     if table.row_count:

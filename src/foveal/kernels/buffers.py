@@ -51,6 +51,11 @@ class Scratch:
         """The parts, one behind the other; made at the first use."""
         return zeros(self.threads * self.size)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the memory, if it was made."""
+        return self.memory.nbytes if "memory" in self.__dict__ else 0
+
 
 @dataclass(frozen=True)
 class Border:

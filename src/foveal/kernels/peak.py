@@ -1,4 +1,4 @@
-"""The machine's multiply-add peak, measured: the register tile on operands that never leave the L1 cache."""
+"""The machine's limits, measured: multiply-adds, of operands that never leave the L1 cache, and reading from memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
-from foveal.kernels.buffers import zeros
-from foveal.kernels.compiler import fields
+from foveal.kernels.buffers import Map, zeros
+from foveal.kernels.compiler import fields, floats, reordered
 from foveal.kernels.intrinsics import call_outer
 from foveal.kernels.isa import ISA, host
 from foveal.kernels.steps import program, step
@@ -17,6 +17,7 @@ from foveal.kernels.threads import Program, pool
 from foveal.kernels.tiles import address, outer_candidates
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
+LINE = 16  # floats
 K = 256  # k of a tile: its x and w fill half of a 32 KB L1 cache at most
 
 
@@ -57,3 +58,27 @@ def fma_peak(isa: ISA | None = None, seconds: float = 0.15) -> float:
             run.run()
             best = max(best, flop / (time.perf_counter() - begin))
     return best
+
+
+@reordered
+def total(x):
+    """Return the sum of an array."""
+    found = np.float32(0)
+    for i in range(x.size):
+        found += x[i]
+    return found
+
+
+@per_task(fields("x size sums tasks"), lambda a: a.tasks)
+def read(a, task, thread):
+    """sums[task] = the sum of a part of x; a task is a part."""
+    first, stop = task * a.size // a.tasks, (task + 1) * a.size // a.tasks
+    floats(a.sums + 4 * LINE * task, 1)[0] = total(floats(a.x + 4 * first, stop - first))
+
+
+def reading(*maps: Map) -> Program:
+    """Return the program that reads maps once and only adds them up: what must read them takes no less time."""
+    tasks = 32 * pool().size
+    return program([
+        step("read", read, x=m.data, size=m.data.size, sums=zeros(LINE * tasks), tasks=tasks, keep=(m,)) for m in maps
+    ])  # fmt: skip

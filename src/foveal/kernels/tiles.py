@@ -55,7 +55,7 @@ def address(kind: str, isa: ISA, R: int, C: int) -> int:
 
 
 @functools.cache
-def edge_address(isa: ISA, R: int, C: int, most: int, past: bool) -> int:
+def edge_address(isa: ISA, R: int, C: int, most: int, past: bool = False) -> int:
     """Return the address of an edge tile that leaves out up to `most` rows, assembled at its first use."""
     return assemble(tile.edge_name(isa, R, C, most, past), tile.edge(isa, R, C, most, past), isa)
 
