@@ -52,7 +52,7 @@ def check_images(
     foveal.errors.ShapeError: x: expected shape (N, 1, 28, 28), got (2, 3, 28, 28): axis 1 has 3 channels (RGB) and the
     network was made for 1 (grey). Convert the images, or build the network with input_shape=(3, 28, 28).
     """
-    array, shape = np.asarray(x), tuple(int(n) for n in input_shape)
+    array, shape = np.asarray(x), tuple(input_shape)
     _check_shape(array.shape, shape, where)
     if array.dtype != np.uint8 and array.dtype.kind != "f":
         fix = "Use x.astype(np.uint8) for pixels 0-255, or x.astype(np.float32) for values already scaled."
@@ -65,7 +65,7 @@ def check_images(
 
 
 def _check_shape(got: tuple[int, ...], shape: tuple[int, ...], where: str) -> None:
-    if len(got) == len(shape) + 1 and got[1:] == shape:
+    if got[1:] == shape:
         return
     if len(got) != len(shape) + 1:
         why = f"it has {len(got)} axes and a batch has {len(shape) + 1}"

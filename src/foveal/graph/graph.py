@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -120,7 +121,7 @@ class Graph:
         """Shape of the first output, without N."""
         return self[self.output].shape
 
-    @property
+    @functools.cached_property
     def scores(self) -> dict[str, str]:
         """For each output the node whose values are its scores: the one before a Softmax; this is left to the loss."""
         ends = {name: self[at] for name, at in self.outputs.items()}

@@ -90,6 +90,9 @@ def write_float32(a, s, thread):
     n, start, at, pixels = place(a, s)
     x = floats(a.x + 4 * (n * a.x_image + start), pixels * a.x_pixel)
     target = floats(a.target + 4 * n * a.channels * size, a.channels * size)
+    if size == 1:
+        target[:] = x[: a.channels]
+        return
     for c in range(a.channels):
         values = target[c * size + at : c * size + at + pixels]
         for w in range(pixels):

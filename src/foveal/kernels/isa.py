@@ -64,7 +64,6 @@ SHAPES = {
 _override: list[ISA] = []
 
 
-@functools.cache
 def _detected() -> ISA:
     features = llvm.get_host_cpu_features()
     if llvm.get_process_triple().startswith(("aarch64", "arm64")):
@@ -87,8 +86,12 @@ def named(name: str) -> ISA:
 
 def host() -> ISA:
     """Return the instruction set in use: the override if there is one, else what the machine has."""
-    if _override:
-        return _override[-1]
+    return _override[-1] if _override else _given()
+
+
+@functools.cache
+def _given() -> ISA:
+    """Return what FOVEAL_ISA asked for when it was first needed, or what the machine has."""
     name = os.environ.get("FOVEAL_ISA", "")
     return named(name) if name else _detected()
 
