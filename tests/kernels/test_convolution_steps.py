@@ -313,3 +313,4 @@ def test_parts_of_a_gradient(monkeypatch):
     assert Correlation((1, 28, 28), 30, window, 1, net).parts(3) <= 3
     small = Window.resolve((3, 3), 3, padding=1)
     assert Correlation((512, 3, 3), 512, small, 1, net).parts(100) == 1
+    assert Correlation((480, 14, 14), 192, Window.resolve((14, 14), 1), 1, net).parts(16) == 2, "3, but of equal size"

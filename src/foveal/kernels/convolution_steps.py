@@ -314,9 +314,12 @@ class Correlation:
         ]  # fmt: skip
 
     def parts(self, n: int) -> int:
-        """Return into how many parts the batch is cut for its weight gradient; it depends on shapes only."""
-        most = min(PART_FLOATS, n * self.macs // PART_MACS) // self.weight_size
-        return int(max(1, min(n, PARTS, most)))
+        """Return into how many parts the batch is cut for its weight gradient; it depends on shapes only.
+
+        A power of two: parts of 32 images are equal then, and so is the work of two or four threads.
+        """
+        most = int(max(1, min(n, PARTS, min(PART_FLOATS, n * self.macs // PART_MACS) // self.weight_size)))
+        return 1 << (most.bit_length() - 1)
 
     def weight_gradient(self, name: str, x: Map, dy: Map, dw: NDArray[Any], db: NDArray[Any]) -> list[Step]:
         """Return the steps of dw (packed as w) and db (packed as the bias)."""
