@@ -37,6 +37,7 @@ class Winograd:
     cut : Panels
         The filters as they are packed; their taps are kernel rows of S pixels of `depth` channels.
     S, depth : int
+        Kernel columns and channels.
     """
 
     isa: ISA
@@ -93,16 +94,13 @@ class Winograd:
         sums = units * (vectors // C * unit(C) + unit(vectors % C))
         return sums + units * self.R * patch + passes * _waits(self.n * self.depth, self.cut, FROM_SECOND)
 
-    def _address(self, name: str, ir: str) -> int:
-        return assemble(name, ir, self.isa)
-
     def _transform(self, which: str) -> int:
         shape = self.isa, self.m, self.S, which
-        return self._address(winogradtile.transform_name(*shape), winogradtile.transform(*shape))
+        return assemble(winogradtile.transform_name(*shape), winogradtile.transform(*shape), self.isa)
 
     def _multiply(self, vectors: int) -> int:
         shape = self.isa, self.m, self.S, self.R, vectors
-        return self._address(winogradtile.multiply_name(*shape), winogradtile.multiply(*shape))
+        return assemble(winogradtile.multiply_name(*shape), winogradtile.multiply(*shape), self.isa)
 
     def __str__(self) -> str:
         return f"F({self.m}, {self.S}) {self.R}x{self.cut.tile.C} ({self.isa.name})"
