@@ -28,6 +28,14 @@ def test_a_contest_names_the_most_that_a_ratio_can_be():
     assert [len(contest.times[name]) for name in (OURS, "slow", "quick", LIMIT)] == [4] * 4
 
 
+def test_copying_copies_all():
+    """But for what is no whole line of memory."""
+    x, y = Map(3, (16, 7, 6)), Map(3, (16, 7, 6))
+    x.data[:] = np.arange(x.data.size)
+    peak.copying(x, y).run()
+    np.testing.assert_array_equal(y.view, x.view)
+
+
 def test_reading_reads_all():
     """Every number of every map once, border and all."""
     maps = Map(3, (5, 7, 6), Border(1, 1, 1, 1)), Map(2, (17,))

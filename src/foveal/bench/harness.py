@@ -20,7 +20,7 @@ from typing import Any
 
 Work = Callable[[], Any]
 OURS = "foveal"
-LIMIT = "reading"
+LIMIT = "memory"
 REST = 0.05  # seconds before a turn
 WARM_UP = 2  # iterations of a turn that are not counted: threads wake, caches fill
 
@@ -39,7 +39,7 @@ class Contest:
     iterations : int
         Counted iterations in a turn.
     limit : callable, optional
-        What only reads the memory that the job must read: nobody is faster. It takes its turn after ours.
+        What only reads and writes the memory that the job must: nobody is faster. It takes its turn last.
     """
 
     name: str

@@ -14,7 +14,7 @@ from foveal.kernels.buffers import Map, Scratch, zeros
 from foveal.kernels.convolution_steps import Correlation
 from foveal.kernels.depthwise_steps import Depthwise, correlation
 from foveal.kernels.isa import host
-from foveal.kernels.peak import reading
+from foveal.kernels.peak import copying, reading
 from foveal.kernels.steps import program
 from foveal.kernels.threads import pool
 from foveal.reference import correlate, correlate_grad
@@ -91,7 +91,10 @@ def _ours(layer: Layer, g: Correlation, x: Any, w: Any, dy: Any) -> tuple[dict[s
     _agree(y_map.view[:1], correlate(x[:1], w, **layer.options), f"y of {layer.name}")
     if PASSES[2] in programs:
         _agree(dx_map.view[:1], correlate_grad(*one, **layer.options)[0], f"dx of {layer.name}")
-    limits: dict[str, Work] = {PASSES[1]: reading(x_map, dy_map).run} if isinstance(g, Depthwise) else {}
+    memory = (copying(x_map, y_map), reading(x_map, dy_map), copying(dy_map, dx_map))
+    limits: dict[str, Work] = {}
+    if isinstance(g, Depthwise):  # it takes as long as its maps
+        limits = {name: run.run for name, run in zip(PASSES, memory, strict=True)}
     return {name: run.run for name, run in programs.items()}, limits
 
 

@@ -1,4 +1,4 @@
-"""The machine's limits, measured: multiply-adds, of operands that never leave the L1 cache, and reading from memory."""
+"""The machine's limits, measured: multiply-adds of operands in the L1 cache, reading and writing memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from foveal.kernels.buffers import Map, zeros
 from foveal.kernels.compiler import fields, floats, reordered
 from foveal.kernels.intrinsics import call_outer
 from foveal.kernels.isa import ISA, host
+from foveal.kernels.large import send
 from foveal.kernels.steps import program, step
 from foveal.kernels.tasks import per_task
 from foveal.kernels.threads import Program, pool
@@ -82,3 +83,17 @@ def reading(*maps: Map) -> Program:
     return program([
         step("read", read, x=m.data, size=m.data.size, sums=zeros(LINE * tasks), tasks=tasks, keep=(m,)) for m in maps
     ])  # fmt: skip
+
+
+@per_task(fields("x y size tasks"), lambda a: a.tasks)
+def copy(a, task, thread):
+    """y = x, past the caches; a task is a part, whole lines."""
+    lines = a.size // LINE
+    first, stop = task * lines // a.tasks, (task + 1) * lines // a.tasks
+    send(a.x + 4 * LINE * first, a.y + 4 * LINE * first, LINE * (stop - first))
+
+
+def copying(x: Map, y: Map) -> Program:
+    """Return the program that reads x once and writes y once: what makes y of x takes no less time."""
+    size = min(x.data.size, y.data.size)
+    return program([step("copy", copy, x=x.data, y=y.data, size=size, tasks=32 * pool().size, keep=(x, y))])
