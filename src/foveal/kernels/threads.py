@@ -154,6 +154,7 @@ class Pool:
         self._alarms = [threading.Semaphore(0) for _ in range(size)]
         self._asleep = [self._board + 8 * (ASLEEP + LINE * t) for t in range(size)]
         self._stopped = False
+        load(self._running)  # compiled now, and not when a helper first falls asleep, which a short process never sees
         for t in range(1, size):
             threading.Thread(target=self._serve, args=(t,), name=f"foveal-{t}", daemon=True).start()
 
